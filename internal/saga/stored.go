@@ -212,7 +212,7 @@ func (r *storedReader) strings(m document.Member) []byte {
 }
 
 func (r *storedReader) time(m document.Member) Time {
-	t, err := parseStoredTime(r.string(m))
+	t, err := ParseStoredTime(r.string(m))
 	if err != nil {
 		r.fail(m, "a time")
 		return t

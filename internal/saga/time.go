@@ -73,9 +73,9 @@ func ParseTime(s string) (Time, error) {
 	return parse(s)
 }
 
-// parseStoredTime also takes a time without an offset, as UTC: other writers
+// ParseStoredTime also takes a time without an offset, as UTC: other writers
 // leave it out.
-func parseStoredTime(s string) (Time, error) {
+func ParseStoredTime(s string) (Time, error) {
 	if rest, ok := cutDateTime(s); ok && rest == "" {
 		s += "Z"
 	}

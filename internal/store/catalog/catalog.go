@@ -29,6 +29,7 @@ type Location struct {
 	RawSize  int64 // of the document before compression, in bytes
 	Modified int64 // of the file, in nanoseconds since the Unix epoch
 	Gzip     bool  // the document is compressed
+	GzipName bool  // the file's name says that it is
 	Foreign  bool  // values are spelled otherwise than we answer them
 }
 
@@ -53,13 +54,13 @@ type Catalog struct {
 }
 
 type entry struct {
-	id                     uuid.UUID
-	saga                   *sagaEntry
-	created, retention     saga.Time
-	size, raw, modified    int64
-	sagaName, step, status unique.Handle[string]
-	stepIndex              int32
-	gzip, foreign          bool
+	id                      uuid.UUID
+	saga                    *sagaEntry
+	created, retention      saga.Time
+	size, raw, modified     int64
+	sagaName, step, status  unique.Handle[string]
+	stepIndex               int32
+	gzip, gzipName, foreign bool
 }
 
 type sagaEntry struct {
@@ -104,7 +105,7 @@ func (c *Catalog) Insert(r *Record) bool {
 		id: r.ID, created: r.CreatedAt, retention: r.RetentionUntil,
 		size: r.SizeBytes, raw: r.RawSize, modified: r.Modified,
 		sagaName: unique.Make(r.SagaName), step: unique.Make(r.StepName), status: unique.Make(r.Status),
-		stepIndex: r.StepIndex, gzip: r.Gzip, foreign: r.Foreign,
+		stepIndex: r.StepIndex, gzip: r.Gzip, gzipName: r.GzipName, foreign: r.Foreign,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,7 +207,7 @@ func (e *entry) record() Record {
 			StepIndex: e.stepIndex, Status: e.status.Value(), CreatedAt: e.created,
 			RetentionUntil: e.retention, SizeBytes: e.size,
 		},
-		Location: Location{RawSize: e.raw, Modified: e.modified, Gzip: e.gzip, Foreign: e.foreign},
+		Location: Location{RawSize: e.raw, Modified: e.modified, Gzip: e.gzip, GzipName: e.gzipName, Foreign: e.foreign},
 	}
 }
 

@@ -193,20 +193,30 @@ func (c *Catalog) UnreadableOf(sagaID uuid.NullUUID, limit int) []uuid.UUID {
 	return ids[:min(limit, len(ids))]
 }
 
-// Choose answers what a selection is to delete next: at most sel.Limit records,
-// earliest first, the unreadable documents with them, and the number of all
-// that the selection is about.
-func (c *Catalog) Choose(sel *store.Selection) (chosen []Record, broken []Unreadable, total int) {
+// Choose answers what a selection is to delete next, at most sel.Limit in all:
+// records, earliest first, and then unreadable documents.
+func (c *Catalog) Choose(sel *store.Selection) (chosen []Record, broken []Unreadable) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	entries, n, broken := c.selected(sel)
+	entries, _, broken := c.selected(sel)
 	for e := range entries {
 		if sel.Limit > 0 && len(chosen) == sel.Limit {
 			break
 		}
 		chosen = append(chosen, e.record())
 	}
-	return chosen, broken, n + len(broken)
+	if room := sel.Limit - len(chosen); sel.Limit > 0 && len(broken) > room {
+		broken = broken[:room]
+	}
+	return chosen, broken
+}
+
+// Count answers how many documents a selection is about, whatever its limit.
+func (c *Catalog) Count(sel *store.Selection) int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, n, broken := c.selected(sel)
+	return n + len(broken)
 }
 
 // Describe says what a selection is about, whatever its limit.

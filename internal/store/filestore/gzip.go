@@ -1,0 +1,58 @@
+package filestore
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+var errTooLarge = errors.New("it is larger than 256 MiB")
+
+// isGzip tells by the magic number of RFC 1952.
+func isGzip(data []byte) bool {
+	return len(data) >= 2 && data[0] == 0x1f && data[1] == 0x8b
+}
+
+var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+
+// compress appends a gzip stream of the data to dst.
+func compress(dst, data []byte) []byte {
+	buf := bytes.NewBuffer(dst)
+	w := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(w)
+	w.Reset(buf)
+	w.Write(data) // a bytes.Buffer takes everything
+	w.Close()
+	return buf.Bytes()
+}
+
+func gunzip(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
+	if err == nil && len(text) > maxFileSize {
+		err = errTooLarge
+	}
+	return text, err
+}
+
+// A gunzipReader decompresses a file while it is read.
+type gunzipReader struct {
+	*gzip.Reader
+	file io.Closer
+}
+
+func newGunzipReader(file io.ReadCloser) (*gunzipReader, error) {
+	r, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	return &gunzipReader{Reader: r, file: file}, nil
+}
+
+func (r *gunzipReader) Close() error { return errors.Join(r.Reader.Close(), r.file.Close()) }

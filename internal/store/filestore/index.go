@@ -1,0 +1,305 @@
+package filestore
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/document"
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store/catalog"
+)
+
+// How long index files may be behind.
+const (
+	indexQuiet     = time.Second      // after the last change of a saga
+	indexBusy      = 10 * time.Second // after the first one, of a saga that is not quiet
+	indexLarge     = time.Minute      // between two versions of a file of at least indexLargeSize
+	indexLargeSize = 1 << 20
+	indexTick      = 250 * time.Millisecond
+)
+
+// An indexer writes index files behind the changes they follow.
+type indexer struct {
+	disk    *disk
+	catalog *catalog.Catalog
+	sagas   *sagaLocks
+	log     *slog.Logger
+	size    atomic.Int64 // of all index files, in bytes
+
+	mu     sync.Mutex
+	behind map[uuid.UUID]*lag
+	large  map[uuid.UUID]time.Time // when a large file was written last
+	wake   chan struct{}
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+// A lag says since when an index file is behind.
+type lag struct{ first, last time.Time }
+
+func newIndexer(d *disk, c *catalog.Catalog, sagas *sagaLocks, log *slog.Logger) *indexer {
+	return &indexer{
+		disk: d, catalog: c, sagas: sagas, log: log,
+		behind: map[uuid.UUID]*lag{}, large: map[uuid.UUID]time.Time{},
+		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+}
+
+// changed notes that a saga's index file is behind.
+func (x *indexer) changed(sagaID uuid.UUID) {
+	now := time.Now()
+	x.mu.Lock()
+	if l := x.behind[sagaID]; l != nil {
+		l.last = now
+	} else {
+		x.behind[sagaID] = &lag{first: now, last: now}
+	}
+	x.mu.Unlock()
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (x *indexer) start() { x.done.Go(x.run) }
+
+// close writes what is behind and stops.
+func (x *indexer) close() {
+	close(x.stop)
+	x.done.Wait()
+	x.flush(func(uuid.UUID, *lag) bool { return true })
+}
+
+func (x *indexer) run() {
+	for {
+		select {
+		case <-x.wake:
+		case <-x.stop:
+			return
+		}
+		for x.pending() {
+			select {
+			case <-time.After(indexTick):
+			case <-x.stop:
+				return
+			}
+			now := time.Now()
+			x.flush(func(id uuid.UUID, l *lag) bool { return x.due(now, id, l) })
+		}
+	}
+}
+
+func (x *indexer) pending() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.behind) > 0
+}
+
+func (x *indexer) due(now time.Time, id uuid.UUID, l *lag) bool {
+	if written, ok := x.large[id]; ok && now.Sub(written) < indexLarge {
+		return false
+	}
+	return now.Sub(l.last) >= indexQuiet || now.Sub(l.first) >= indexBusy
+}
+
+// flush writes the index files that due chooses.
+func (x *indexer) flush(due func(uuid.UUID, *lag) bool) {
+	x.mu.Lock()
+	var ids []uuid.UUID
+	for id, l := range x.behind {
+		if due(id, l) {
+			ids = append(ids, id)
+			delete(x.behind, id)
+		}
+	}
+	x.mu.Unlock()
+	for _, id := range ids {
+		if err := x.write(id); err != nil {
+			x.log.Warn("an index file could not be written; it is tried again", "path", x.disk.index(id), "err", err)
+			if !x.stopping() {
+				x.changed(id)
+			}
+		}
+	}
+}
+
+func (x *indexer) stopping() bool {
+	select {
+	case <-x.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// write brings one index file up to date. It is derived, so nothing is synced:
+// the next start would find it torn or missing and write it again.
+func (x *indexer) write(id uuid.UUID) error {
+	lock := x.sagas.of(id) // lest the saga goes, and its index with it, before ours is written
+	lock.RLock()
+	defer lock.RUnlock()
+	path := x.disk.index(id)
+	records := x.catalog.Snapshots(id)
+	if len(records) == 0 && !exists(x.disk.saga(id)) {
+		return x.remove(id)
+	}
+	text := appendIndex(nil, id, records)
+	var before int64
+	if info, err := os.Lstat(path); err == nil {
+		before = info.Size()
+	}
+	if err := x.disk.replace(path, text, false); err != nil {
+		return err
+	}
+	x.size.Add(int64(len(text)) - before)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(text) >= indexLargeSize {
+		x.large[id] = time.Now()
+	} else {
+		delete(x.large, id)
+	}
+	return nil
+}
+
+// remove takes away the index file of a saga that has nothing left. The caller
+// holds the saga's lock.
+func (x *indexer) remove(id uuid.UUID) error {
+	path := x.disk.index(id)
+	info, err := os.Lstat(path)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		x.size.Add(-info.Size())
+		x.mu.Lock()
+		delete(x.large, id)
+		x.mu.Unlock()
+	}
+	return err
+}
+
+// An index is an index file. Entries hold what the library we come from expects
+// in them, and what spares us reading the snapshot at the next start.
+type index struct {
+	SagaID    uuid.NullUUID `json:"saga_id"`
+	Snapshots []indexEntry  `json:"snapshots"`
+}
+
+type indexEntry struct {
+	ID        uuid.NullUUID `json:"snapshot_id"`
+	CreatedAt string        `json:"created_at"`
+
+	SagaName          string  `json:"saga_name"`
+	StepName          string  `json:"step_name"`
+	StepIndex         int32   `json:"step_index"`
+	Status            string  `json:"status"`
+	RetentionUntil    *string `json:"retention_until"`
+	SizeBytes         int64   `json:"size_bytes"`
+	UncompressedBytes int64   `json:"uncompressed_size_bytes"`
+	ModifiedNS        int64   `json:"modified_ns"` // of the file, since the Unix epoch; 0 = the file must be read
+}
+
+// describes reports whether the entry was made of the file as it is now.
+func (e *indexEntry) describes(info fs.FileInfo) bool {
+	return e != nil && e.ModifiedNS != 0 && e.ModifiedNS == info.ModTime().UnixNano() && e.SizeBytes == info.Size()
+}
+
+// record answers what the entry says of the snapshot, nil if it says nothing
+// sensible.
+func (e *indexEntry) record(sagaID uuid.UUID, gzip bool) *catalog.Record {
+	created, err := saga.ParseTime(e.CreatedAt)
+	if err != nil {
+		return nil
+	}
+	retention := saga.Never
+	if e.RetentionUntil != nil {
+		if retention, err = saga.ParseTime(*e.RetentionUntil); err != nil {
+			return nil
+		}
+	}
+	return &catalog.Record{
+		Summary: saga.Summary{
+			ID: e.ID.UUID, SagaID: sagaID, SagaName: e.SagaName, StepName: e.StepName, StepIndex: e.StepIndex,
+			Status: e.Status, CreatedAt: created, RetentionUntil: retention, SizeBytes: e.SizeBytes,
+		},
+		Location: catalog.Location{RawSize: e.UncompressedBytes, Modified: e.ModifiedNS, Gzip: gzip, GzipName: gzip},
+	}
+}
+
+func readIndex(path string) (*index, error) {
+	x := &index{}
+	text, _, _, err := read(path)
+	if err != nil {
+		return x, err
+	}
+	if err := json.Unmarshal(text, x); err != nil {
+		return &index{}, err
+	}
+	return x, nil
+}
+
+// rightFor reports whether the index lists the records, which are in list
+// order: each once, newest first.
+func (x *index) rightFor(sagaID uuid.UUID, records []catalog.Record) bool {
+	if len(x.Snapshots) != len(records) || x.SagaID.Valid && x.SagaID.UUID != sagaID {
+		return false
+	}
+	created := make(map[uuid.UUID]saga.Time, len(records))
+	for _, r := range records {
+		created[r.ID] = r.CreatedAt
+	}
+	last := saga.Never
+	for _, e := range x.Snapshots {
+		want, ok := created[e.ID.UUID]
+		if at, err := saga.ParseStoredTime(e.CreatedAt); err != nil || !ok || at != want || want > last {
+			return false
+		}
+		delete(created, e.ID.UUID)
+		last = want
+	}
+	return true
+}
+
+// appendIndex lays an index file out, a line for each snapshot.
+func appendIndex(dst []byte, sagaID uuid.UUID, records []catalog.Record) []byte {
+	dst = append(dst, "{\n  \"saga_id\": \""...)
+	dst = append(append(dst, sagaID.String()...), "\",\n  \"snapshots\": ["...)
+	for i := range records {
+		r := &records[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, "\n    {\"snapshot_id\": \""...)
+		dst = append(append(dst, r.ID.String()...), "\", \"created_at\": "...)
+		dst = append(r.CreatedAt.AppendJSON(dst), ", \"saga_name\": "...)
+		dst = append(document.AppendString(dst, r.SagaName), ", \"step_name\": "...)
+		dst = append(document.AppendString(dst, r.StepName), ", \"step_index\": "...)
+		dst = append(strconv.AppendInt(dst, int64(r.StepIndex), 10), ", \"status\": "...)
+		dst = append(document.AppendString(dst, r.Status), ", \"retention_until\": "...)
+		dst = append(r.RetentionUntil.AppendJSON(dst), ", \"size_bytes\": "...)
+		dst = append(strconv.AppendInt(dst, r.SizeBytes, 10), ", \"uncompressed_size_bytes\": "...)
+		dst = append(strconv.AppendInt(dst, r.RawSize, 10), ", \"modified_ns\": "...)
+		modified := r.Modified
+		if r.Foreign || r.Gzip != r.GzipName {
+			modified = 0
+		}
+		dst = append(strconv.AppendInt(dst, modified, 10), '}')
+	}
+	if len(records) > 0 {
+		dst = append(dst, "\n  "...)
+	}
+	return append(dst, "]\n}\n"...)
+}

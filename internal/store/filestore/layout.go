@@ -1,0 +1,89 @@
+package filestore
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// A layout knows where things lie below a base directory, and with which modes
+// they are made.
+//
+//	base/
+//	  snapshots/<saga_id>/<snapshot_id>.json[.gz]   the truth
+//	  indexes/<saga_id>.json                        derived from it, in list order
+//	  replays/<replay_id>.json
+//	  .snapshotd/lock format tmp/<0..f>/            ours alone
+type layout struct {
+	base              string
+	fileMode, dirMode os.FileMode
+}
+
+const (
+	plainSuffix = ".json"
+	gzipSuffix  = ".json.gz"
+
+	// Temporary files are spread over several directories, because the creation
+	// of files in one directory is serialized.
+	tmpDirs = 16
+)
+
+func (l *layout) snapshots() string { return filepath.Join(l.base, "snapshots") }
+func (l *layout) indexes() string   { return filepath.Join(l.base, "indexes") }
+func (l *layout) replays() string   { return filepath.Join(l.base, "replays") }
+func (l *layout) own() string       { return filepath.Join(l.base, ".snapshotd") }
+func (l *layout) lock() string      { return filepath.Join(l.own(), "lock") }
+func (l *layout) format() string    { return filepath.Join(l.own(), "format") }
+
+func (l *layout) tmp(i int) string {
+	return filepath.Join(l.own(), "tmp", strconv.FormatInt(int64(i), 16))
+}
+
+func (l *layout) saga(id uuid.UUID) string {
+	return filepath.Join(l.snapshots(), id.String())
+}
+
+func (l *layout) index(sagaID uuid.UUID) string {
+	return filepath.Join(l.indexes(), sagaID.String()+plainSuffix)
+}
+
+func (l *layout) replay(id uuid.UUID) string {
+	return filepath.Join(l.replays(), id.String()+plainSuffix)
+}
+
+func snapshotName(id uuid.UUID, gzip bool) string {
+	if gzip {
+		return id.String() + gzipSuffix
+	}
+	return id.String() + plainSuffix
+}
+
+// parseName reads the name of a file of ours: a UUID in lower case and a suffix.
+func parseName(name string) (id uuid.UUID, gzip, ok bool) {
+	stem, gzip := strings.CutSuffix(name, gzipSuffix)
+	if !gzip {
+		if stem, ok = strings.CutSuffix(name, plainSuffix); !ok {
+			return id, false, false
+		}
+	}
+	id, ok = parseStem(stem)
+	return id, gzip, ok
+}
+
+func parseStem(s string) (uuid.UUID, bool) {
+	if len(s) != 36 || strings.ToLower(s) != s {
+		return uuid.UUID{}, false
+	}
+	id, err := uuid.Parse(s)
+	return id, err == nil
+}
+
+// modesLike answers the modes of files and directories made below a directory
+// of mode m: whoever may read it may read them, and only the owner may write.
+func modesLike(m os.FileMode) (file, dir os.FileMode) {
+	read := m.Perm() & 0o444
+	return 0o600 | read, 0o700 | read | read>>2
+}

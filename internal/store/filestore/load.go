@@ -1,0 +1,220 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store/catalog"
+)
+
+// loadSnapshots reads every saga's directory and checks its index against it.
+func (s *Store) loadSnapshots(ctx context.Context) error {
+	var loaded atomic.Int64
+	err := each(ctx, s.disk.snapshots(), func(e fs.DirEntry) error {
+		id, ok := sagaOf(e)
+		if !ok {
+			s.foreign(filepath.Join(s.disk.snapshots(), e.Name()))
+			return nil
+		}
+		n, err := s.loadSaga(id)
+		if total := loaded.Add(int64(n)); total/10_000 != (total-int64(n))/10_000 {
+			s.cfg.Progress(int(total))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return each(ctx, s.disk.indexes(), func(e fs.DirEntry) error {
+		id, gzip, ok := parseName(e.Name())
+		if !ok || gzip {
+			s.foreign(filepath.Join(s.disk.indexes(), e.Name()))
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			s.indexer.size.Add(info.Size())
+		}
+		// loadSaga has seen to the sagas that have a directory.
+		if !exists(s.disk.saga(id)) {
+			s.indexer.changed(id)
+		}
+		return nil
+	})
+}
+
+// loadSaga puts one saga into the catalogue and answers how many snapshots it
+// has. An index that is wrong is written again in a while.
+func (s *Store) loadSaga(id uuid.UUID) (int, error) {
+	names, err := readNames(s.disk.saga(id))
+	if errors.Is(err, fs.ErrPermission) {
+		s.log.Error("the directory of a saga cannot be read; it stays where it is", "path", s.disk.saga(id), "err", err)
+		s.closed.Add(1)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	index, indexErr := readIndex(s.disk.index(id))
+	trusted := make(map[uuid.UUID]*indexEntry, len(index.Snapshots))
+	for i := range index.Snapshots {
+		trusted[index.Snapshots[i].ID.UUID] = &index.Snapshots[i]
+	}
+	zipped := map[uuid.UUID]bool{}
+	for _, name := range names {
+		if id, gzip, ok := parseName(name); ok && gzip {
+			zipped[id] = true
+		}
+	}
+	var records []catalog.Record
+	settled := true
+	for _, name := range names {
+		snapshotID, gzip, ok := parseName(name)
+		if !ok {
+			s.foreign(filepath.Join(s.disk.saga(id), name))
+			continue
+		}
+		var found finding
+		if !gzip && zipped[snapshotID] {
+			found = finding{unreadable: catalog.Unreadable{ID: snapshotID, SagaID: id, Name: name},
+				err: errors.New("a compressed file of the same id stands beside it, which counts")}
+		} else {
+			found = s.examine(id, name, trusted[snapshotID])
+		}
+		if found.foreign {
+			s.foreign(filepath.Join(s.disk.saga(id), name))
+			continue
+		}
+		if found.record != nil {
+			records = append(records, *found.record)
+		}
+		settled = s.admit(found) && settled
+	}
+	slices.SortFunc(records, func(a, b catalog.Record) int { return b.Position().Compare(a.Position()) })
+	if !settled || !index.rightFor(id, records) || indexErr != nil && (len(records) > 0 || !errors.Is(indexErr, fs.ErrNotExist)) {
+		if indexErr != nil && !errors.Is(indexErr, fs.ErrNotExist) {
+			s.log.Warn("an index cannot be read and is written again", "path", s.disk.index(id), "err", indexErr)
+		}
+		s.indexer.changed(id)
+	}
+	return len(records), nil
+}
+
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) }
+
+// A finding is what a file turned out to be: a record, or unreadable because of
+// err, or gone.
+type finding struct {
+	record     *catalog.Record
+	unreadable catalog.Unreadable
+	err        error
+	gone       bool
+	foreign    bool // a directory
+}
+
+// examine finds out what a file of a saga holds. It is not read when the index
+// entry says so already and the file has not changed since.
+func (s *Store) examine(sagaID uuid.UUID, name string, entry *indexEntry) (f finding) {
+	id, gzipName, _ := parseName(name)
+	f.unreadable = catalog.Unreadable{ID: id, SagaID: sagaID, Name: name}
+	path := filepath.Join(s.disk.saga(sagaID), name)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.gone = true
+		return f
+	case err == nil && info.IsDir():
+		f.foreign = true
+		return f
+	case err == nil && !info.Mode().IsRegular():
+		err = errNotRegular
+	}
+	if err != nil {
+		f.err = err
+		return f
+	}
+	if entry.describes(info) {
+		if f.record = entry.record(sagaID, gzipName); f.record != nil {
+			return f
+		}
+	}
+	text, info, gzipped, err := read(path)
+	if err != nil {
+		f.err = err
+		return f
+	}
+	snapshot, ours, err := saga.ReadSnapshot(text)
+	switch {
+	case err != nil:
+	case snapshot.ID != id:
+		err = fmt.Errorf("it says snapshot_id %s", snapshot.ID)
+	case snapshot.SagaID != sagaID:
+		err = fmt.Errorf("it says saga_id %s", snapshot.SagaID)
+	}
+	if err != nil {
+		f.err = err
+		return f
+	}
+	f.record = &catalog.Record{Summary: snapshot.Summary, Location: catalog.Location{
+		RawSize: int64(len(text)), Modified: info.ModTime().UnixNano(),
+		Gzip: gzipped, GzipName: gzipName, Foreign: !ours,
+	}}
+	f.record.SizeBytes = info.Size()
+	return f
+}
+
+// admit enters a finding into the catalogue. Of two files with one id the newer
+// snapshot counts. It reports false when that changed another saga.
+func (s *Store) admit(f finding) bool {
+	if f.gone || f.foreign {
+		return true
+	}
+	if f.record == nil {
+		s.condemn(f.unreadable, f.err)
+		return true
+	}
+	if s.catalog.Insert(f.record) {
+		return true
+	}
+	other, ok := s.catalog.Get(f.record.ID)
+	if !ok || other.SagaID == f.record.SagaID {
+		return true
+	}
+	loser := *f.record
+	if other.CreatedAt < f.record.CreatedAt {
+		s.catalog.Remove(other.ID)
+		s.catalog.Insert(f.record)
+		loser = other
+	}
+	s.condemn(catalog.Unreadable{ID: loser.ID, SagaID: loser.SagaID, Name: snapshotName(loser.ID, loser.GzipName)},
+		errors.New("another saga has a newer snapshot of the same id"))
+	s.indexer.changed(other.SagaID)
+	return false
+}
+
+// condemn notes a file that cannot be read, and leaves it where it is.
+func (s *Store) condemn(u catalog.Unreadable, err error) {
+	s.log.Error("a snapshot cannot be read; its file stays where it is",
+		"path", filepath.Join(s.disk.saga(u.SagaID), u.Name), "err", err)
+	s.catalog.AddUnreadable(u)
+}

@@ -1,0 +1,230 @@
+package filestore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store/catalog"
+)
+
+// formatVersion is that of the directory as layout draws it.
+const formatVersion = 1
+
+type format struct {
+	Version int `json:"format"`
+}
+
+// Open takes the directory for this process, removes what a crash left behind, and
+// reads what is there. What cannot be read is logged, counted and left in place; it
+// never keeps Open from succeeding.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Observer.Synced == nil {
+		cfg.Observer.Synced = func(string, time.Duration) {}
+	}
+	if cfg.Observer.Degraded == nil {
+		cfg.Observer.Degraded = func() {}
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(int) {}
+	}
+	base, err := filepath.Abs(cfg.BasePath)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, log: cfg.Logger, catalog: catalog.New()}
+	s.buffers.New = func() any { return new([]byte) }
+	s.disk.base, s.disk.synced = base, cfg.Observer.Synced
+	if err := s.makeDirectories(); err != nil {
+		return nil, fmt.Errorf("base path %s: %w", base, err)
+	}
+	if s.held, err = lockDirectory(s.disk.lock()); err != nil {
+		return nil, fmt.Errorf("base path %s: %w", base, err)
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.held.Close())
+	}
+	return s, nil
+}
+
+// makeDirectories makes what is missing of the base directory and the four
+// below it, and sees to it that their names survive a crash.
+func (s *Store) makeDirectories() error {
+	base := s.disk.base
+	info, err := os.Stat(base)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(base, 0o700); err != nil {
+			return err
+		}
+		if err := s.disk.syncDir(filepath.Dir(base)); err != nil {
+			return err
+		}
+		info, err = os.Stat(base)
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return errors.New("it is not a directory")
+	}
+	s.disk.fileMode, s.disk.dirMode = modesLike(info.Mode())
+	dirs := []string{s.disk.snapshots(), s.disk.indexes(), s.disk.replays(), s.disk.own(), filepath.Dir(s.disk.tmp(0))}
+	for i := range tmpDirs {
+		dirs = append(dirs, s.disk.tmp(i))
+	}
+	for _, dir := range dirs {
+		if err := s.disk.mkdir(dir); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.disk.syncDir(base), s.disk.syncDir(s.disk.own()))
+}
+
+func (s *Store) load(ctx context.Context) error {
+	known, err := s.readFormat()
+	if err != nil {
+		return err
+	}
+	if err := s.clearTemporary(); err != nil {
+		return err
+	}
+	s.indexer = newIndexer(&s.disk, s.catalog, &s.sagas, s.log)
+	if err := s.loadSnapshots(ctx); err != nil {
+		return err
+	}
+	if err := s.loadReplays(ctx); err != nil {
+		return err
+	}
+	if !known {
+		text, _ := json.Marshal(format{Version: formatVersion})
+		if err := s.disk.replace(s.disk.format(), append(text, '\n'), true); err != nil {
+			return err
+		}
+		if err := s.disk.syncDir(s.disk.own()); err != nil {
+			return err
+		}
+		found, _ := s.catalog.List(&saga.Query{Limit: 1})
+		s.first = len(found) > 0
+	}
+	s.indexer.start()
+	return nil
+}
+
+// readFormat reports whether we have opened the directory before.
+func (s *Store) readFormat() (known bool, err error) {
+	text, err := os.ReadFile(s.disk.format())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var f format
+	if err := json.Unmarshal(text, &f); err != nil {
+		return false, fmt.Errorf("%s: %w", s.disk.format(), err)
+	}
+	if f.Version != formatVersion {
+		return false, fmt.Errorf("%s: the directory has format %d, and this version knows only %d", s.disk.format(), f.Version, formatVersion)
+	}
+	return true, nil
+}
+
+// clearTemporary removes what was being written when the process ended; none of
+// it was acknowledged.
+func (s *Store) clearTemporary() error {
+	for i := range tmpDirs {
+		left, err := os.ReadDir(s.disk.tmp(i))
+		if err != nil {
+			return err
+		}
+		for _, e := range left {
+			if err := os.Remove(filepath.Join(s.disk.tmp(i), e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// each calls work for every name in a directory, by several goroutines at once,
+// until one fails.
+func each(ctx context.Context, dir string, work func(fs.DirEntry) error) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	entries := make(chan fs.DirEntry, 1024)
+	var wg sync.WaitGroup
+	for range 2 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for e := range entries {
+				if ctx.Err() != nil {
+					continue
+				}
+				if err := work(e); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for ctx.Err() == nil {
+		some, readErr := f.ReadDir(1024)
+		for _, e := range some {
+			entries <- e
+		}
+		if readErr != nil {
+			if len(some) == 0 && !isEOF(readErr) {
+				cancel(readErr)
+			}
+			break
+		}
+	}
+	close(entries)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func (s *Store) loadReplays(ctx context.Context) error {
+	return each(ctx, s.disk.replays(), func(e fs.DirEntry) error {
+		id, gzip, ok := parseName(e.Name())
+		if !ok || gzip {
+			s.foreign(filepath.Join(s.disk.replays(), e.Name()))
+			return nil
+		}
+		record, _, err := s.examineReplay(id)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Error("a replay record cannot be read; it stays where it is", "path", s.disk.replay(id), "err", err)
+		}
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			s.replays.Put(record)
+		}
+		return nil
+	})
+}
+
+// foreign notes a file that is not ours to read.
+func (s *Store) foreign(path string) {
+	s.log.Warn("a name that is not ours is left alone", "path", path)
+}
+
+func sagaOf(e fs.DirEntry) (uuid.UUID, bool) {
+	id, ok := parseStem(e.Name())
+	return id, ok && e.IsDir()
+}

@@ -1,0 +1,174 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store"
+	"snapshotd/internal/store/catalog"
+)
+
+// PutReplay stores a replay record, or replaces it if it has the expected status.
+func (s *Store) PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+	unlock, err := s.ids.lock(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	known, ok := s.replays.Get(r.ID)
+	switch {
+	case expect == "" && ok:
+		return saga.ErrExists
+	case expect != "" && (!ok || known.Unreadable || known.Status != expect):
+		return saga.ErrReplayChanged
+	}
+	if err := s.checkWritable(); err != nil {
+		return err
+	}
+	path := s.disk.replay(r.ID)
+	text := append(r.AppendJSON(nil, s.cfg.Indent), '\n')
+	if expect == "" {
+		_, err = s.disk.create(path, text, false)
+		if errors.Is(err, fs.ErrExist) {
+			record, _, _ := s.examineReplay(r.ID) // somebody put it there behind us
+			s.replays.Put(record)
+			return saga.ErrExists
+		}
+	} else {
+		err = s.disk.replace(path, text, true)
+	}
+	if err != nil {
+		return s.failed(err)
+	}
+	if err := s.disk.syncDir(s.disk.replays()); err != nil {
+		return s.unknown(err)
+	}
+	s.replays.Put(replayRecord(r, int64(len(text))))
+	return nil
+}
+
+func replayRecord(r *saga.Replay, size int64) catalog.ReplayRecord {
+	return catalog.ReplayRecord{ID: r.ID, OriginalSagaID: r.OriginalSagaID, CreatedAt: r.CreatedAt, Status: r.Status, Size: size}
+}
+
+// examineReplay reads a record's file. With an error other than fs.ErrNotExist
+// the record it answers is marked as unreadable.
+func (s *Store) examineReplay(id uuid.UUID) (catalog.ReplayRecord, *saga.Replay, error) {
+	text, info, _, err := read(s.disk.replay(id))
+	var r *saga.Replay
+	if err == nil {
+		r, err = saga.ReadReplay(text)
+	}
+	if err == nil && r.ID != id {
+		err = fmt.Errorf("it says replay_id %s", r.ID)
+	}
+	if err != nil {
+		record := catalog.ReplayRecord{ID: id, Unreadable: true}
+		if info != nil {
+			record.Size = info.Size()
+		}
+		return record, nil, err
+	}
+	return replayRecord(r, info.Size()), r, nil
+}
+
+// GetReplay finds a replay by its id.
+func (s *Store) GetReplay(ctx context.Context, id uuid.UUID) (*saga.Replay, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, ok := s.replays.Get(id); !ok {
+		return nil, saga.ErrReplayNotFound
+	}
+	_, r, err := s.examineReplay(id)
+	switch {
+	case err == nil:
+		return r, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, s.forgetReplay(ctx, id)
+	case isIOError(err):
+		return nil, err
+	default:
+		return nil, &saga.CorruptError{ID: id, Err: err}
+	}
+}
+
+// forgetReplay drops a replay whose file has vanished.
+func (s *Store) forgetReplay(ctx context.Context, id uuid.UUID) error {
+	unlock, err := s.ids.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !exists(s.disk.replay(id)) {
+		s.replays.Remove(id)
+	}
+	return saga.ErrReplayNotFound
+}
+
+// ListReplays answers a page of a saga's replays.
+func (s *Store) ListReplays(ctx context.Context, q *saga.Query) (*store.ReplayPage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ids, next := s.replays.List(q)
+	page := &store.ReplayPage{Next: next}
+	for _, id := range ids {
+		r, err := s.GetReplay(ctx, id)
+		switch {
+		case err == nil:
+			page.Replays = append(page.Replays, r)
+		case errors.Is(err, saga.ErrCorrupt):
+			page.Unreadable = append(page.Unreadable, id)
+		case !errors.Is(err, saga.ErrReplayNotFound):
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+// DeleteReplays removes the replays of a saga.
+func (s *Store) DeleteReplays(ctx context.Context, sagaID uuid.UUID) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	ids, _ := s.replays.List(&saga.Query{SagaID: uuid.NullUUID{UUID: sagaID, Valid: true}, Limit: math.MaxInt})
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	unlock, err := s.ids.lockAll(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	if err := s.checkWritable(); err != nil {
+		return 0, err
+	}
+	deleted := 0
+	for i, id := range ids {
+		err := os.Remove(s.disk.replay(id))
+		switch {
+		case err == nil:
+			deleted++
+		case errors.Is(err, fs.ErrNotExist):
+		case i == 0:
+			return 0, writeError(err)
+		default:
+			return 0, s.unknown(err)
+		}
+	}
+	if err := s.disk.syncDir(s.disk.replays()); err != nil {
+		return 0, s.unknown(err)
+	}
+	for _, id := range ids {
+		s.replays.Remove(id)
+	}
+	return deleted, nil
+}

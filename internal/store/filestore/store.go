@@ -1,0 +1,368 @@
+// Package filestore keeps snapshots and replays as readable JSON files below one
+// directory. DESIGN.md draws the format and argues why nothing is lost.
+package filestore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store"
+	"snapshotd/internal/store/catalog"
+)
+
+// Config says where and how a Store keeps its files.
+type Config struct {
+	BasePath string // made with its parents if it is missing
+	Compress bool   // write new snapshots as .json.gz
+	Indent   bool   // lay replay records out for people; snapshots come laid out
+	Logger   *slog.Logger
+	Observer Observer
+	Progress func(snapshots int) // told now and then while Open reads; nil = nobody is
+}
+
+// An Observer is told what cannot be seen from outside. Nil functions are not
+// called.
+type Observer struct {
+	Synced   func(target string, took time.Duration) // target: file or directory
+	Degraded func()
+}
+
+// A Store is a store.Store on a directory. One process at a time may open it.
+type Store struct {
+	cfg     Config
+	log     *slog.Logger
+	disk    disk
+	held    *flock.Flock
+	first   bool
+	catalog *catalog.Catalog
+	replays catalog.Replays
+	ids     keyLocks
+	sagas   sagaLocks
+	indexer *indexer
+	buffers sync.Pool
+	closed  atomic.Int64 // directories of sagas that we may not read
+	// degraded holds the sync error after which nothing is written any more.
+	degraded atomic.Pointer[error]
+}
+
+var _ store.Store = (*Store)(nil)
+
+// FirstOpen reports whether the directory held snapshots of another writer and
+// had never been opened by us.
+func (s *Store) FirstOpen() bool { return s.first }
+
+// Put stores a new snapshot. When it answers, the document and its name are on
+// stable storage.
+func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, error) {
+	unlock, err := s.ids.lock(ctx, sum.ID)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	if s.known(sum.ID) {
+		return 0, saga.ErrExists
+	}
+	if err := s.checkWritable(); err != nil {
+		return 0, err
+	}
+	record := catalog.Record{Summary: *sum, Location: catalog.Location{
+		RawSize: int64(len(doc)), Gzip: s.cfg.Compress, GzipName: s.cfg.Compress,
+	}}
+	data := doc
+	if s.cfg.Compress {
+		buf := s.buffers.Get().(*[]byte)
+		defer s.buffers.Put(buf)
+		*buf = compress((*buf)[:0], doc)
+		data = *buf
+	}
+	record.SizeBytes = int64(len(data))
+
+	lock := s.sagas.of(sum.SagaID)
+	lock.RLock()
+	defer lock.RUnlock()
+	dir := s.disk.saga(sum.SagaID)
+	// A file of the other suffix would shadow this one, or be shadowed by it.
+	if other := snapshotName(sum.ID, !s.cfg.Compress); exists(filepath.Join(dir, other)) {
+		return 0, s.adopt(sum.SagaID, other)
+	}
+	_, settled := s.catalog.Saga(sum.SagaID)
+	name := snapshotName(sum.ID, s.cfg.Compress)
+	info, err := s.disk.create(filepath.Join(dir, name), data, true)
+	if errors.Is(err, fs.ErrExist) {
+		return 0, s.adopt(sum.SagaID, name)
+	}
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	record.Modified = info.ModTime().UnixNano()
+	if err := s.disk.syncDir(dir); err != nil {
+		return 0, s.unknown(err)
+	}
+	if !settled { // the name of the directory itself may be new
+		if err := s.disk.syncDir(s.disk.snapshots()); err != nil {
+			return 0, s.unknown(err)
+		}
+	}
+	s.catalog.Insert(&record)
+	s.indexer.changed(sum.SagaID)
+	return record.SizeBytes, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// known reports whether the id stands for anything, be it unreadable.
+func (s *Store) known(id uuid.UUID) bool {
+	_, ok := s.catalog.Get(id)
+	return ok || len(s.catalog.Unreadable(id)) > 0
+}
+
+// adopt takes a file into the catalogue that somebody put there behind us.
+func (s *Store) adopt(sagaID uuid.UUID, name string) error {
+	s.log.Warn("a file that appeared behind the running daemon is taken in", "saga_id", sagaID, "file", name)
+	found := s.examine(sagaID, name, nil)
+	s.admit(found)
+	s.indexer.changed(sagaID)
+	return saga.ErrExists
+}
+
+// checkWritable fails after a sync has failed.
+func (s *Store) checkWritable() error {
+	if err := s.degraded.Load(); err != nil {
+		return fmt.Errorf("%w: %w", saga.ErrDegraded, *err)
+	}
+	return nil
+}
+
+// degrade stops all writing until a restart. After a failed sync the kernel may
+// have dropped what was to be written, and a later sync would not tell.
+func (s *Store) degrade(err error) {
+	if s.degraded.CompareAndSwap(nil, &err) {
+		s.log.Error("a sync to disk failed: nothing more is written until a restart", "err", err)
+		s.cfg.Observer.Degraded()
+	}
+}
+
+// failed judges an error of a change that has left nothing behind.
+func (s *Store) failed(err error) error {
+	judged := writeError(err)
+	var sync syncError
+	if errors.As(err, &sync) && !errors.Is(judged, saga.ErrNoSpace) {
+		s.degrade(err)
+		return s.checkWritable()
+	}
+	return judged
+}
+
+// unknown judges a failed sync of a change that is visible already.
+func (s *Store) unknown(err error) error {
+	s.degrade(err)
+	return fmt.Errorf("%w: %w", saga.ErrOutcomeUnknown, err)
+}
+
+// Get finds a snapshot by its id.
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if r, ok := s.catalog.Get(id); ok {
+		item := s.item(r)
+		return &item, nil
+	}
+	if len(s.catalog.Unreadable(id)) > 0 {
+		return nil, &saga.CorruptError{ID: id, Err: errors.New("it could not be read before, see the log")}
+	}
+	return nil, saga.ErrSnapshotNotFound
+}
+
+func (s *Store) item(r catalog.Record) store.Item {
+	return store.Item{Summary: r.Summary, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return s.open(ctx, r, gzipped)
+	}}
+}
+
+func (s *Store) path(r *catalog.Record) string {
+	return filepath.Join(s.disk.saga(r.SagaID), snapshotName(r.ID, r.GzipName))
+}
+
+// open opens a document. A file that is not the one the catalogue knows is
+// looked at again.
+func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool) (*store.Document, error) {
+	for {
+		f, info, err := open(s.path(&r))
+		switch {
+		case err == nil && info.Size() == r.SizeBytes && info.ModTime().UnixNano() == r.Modified:
+			return s.document(&r, f, gzipped)
+		case err == nil:
+			f.Close()
+		case !errors.Is(err, fs.ErrNotExist) && isIOError(err):
+			return nil, err
+		}
+		now, err := s.recheck(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		r = now
+	}
+}
+
+// document answers an open file as the client wants it; it closes f or hands it on.
+func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Document, error) {
+	switch {
+	case r.Foreign:
+		defer f.Close()
+		text, _, _, err := read(f.Name())
+		if err == nil {
+			text, err = saga.Respell(text)
+		}
+		if err != nil {
+			return nil, &saga.CorruptError{ID: r.ID, Err: err}
+		}
+		return &store.Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Size: int64(len(text))}, nil
+	case r.Gzip && gzipped:
+		return &store.Document{ReadCloser: f, Size: r.SizeBytes, Gzipped: true}, nil
+	case r.Gzip:
+		text, err := newGunzipReader(f)
+		if err != nil {
+			f.Close()
+			return nil, &saga.CorruptError{ID: r.ID, Err: err}
+		}
+		return &store.Document{ReadCloser: text, Size: r.RawSize}, nil
+	default:
+		return &store.Document{ReadCloser: f, Size: r.SizeBytes}, nil
+	}
+}
+
+// recheck looks again at a snapshot whose file is gone or has changed, and brings the
+// catalogue up to date with it.
+func (s *Store) recheck(ctx context.Context, old catalog.Record) (catalog.Record, error) {
+	unlock, err := s.ids.lock(ctx, old.ID)
+	if err != nil {
+		return catalog.Record{}, err
+	}
+	defer unlock()
+	now, ok := s.catalog.Get(old.ID)
+	if !ok {
+		return now, saga.ErrSnapshotNotFound
+	}
+	if now != old {
+		return now, nil
+	}
+	found := s.examine(old.SagaID, snapshotName(old.ID, old.GzipName), nil)
+	found.gone = found.gone || found.foreign
+	switch {
+	case found.gone:
+		s.log.Warn("a snapshot's file has vanished", "snapshot_id", old.ID, "saga_id", old.SagaID)
+	case found.record == nil && isIOError(found.err):
+		return old, found.err
+	}
+	s.catalog.Remove(old.ID)
+	s.admit(found)
+	s.indexer.changed(old.SagaID)
+	switch {
+	case found.gone:
+		return old, saga.ErrSnapshotNotFound
+	case found.record == nil:
+		return old, &saga.CorruptError{ID: old.ID, Err: found.err}
+	}
+	return *found.record, nil
+}
+
+// List answers a page of snapshots.
+func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	records, next := s.catalog.List(q)
+	page := &store.Page{Next: next, Items: make([]store.Item, len(records))}
+	for i, r := range records {
+		page.Items[i] = s.item(r)
+	}
+	if q.From == nil {
+		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, q.Limit)
+	}
+	return page, nil
+}
+
+// Sagas answers a page of sagas.
+func (s *Store) Sagas(ctx context.Context, q *saga.Query) (*store.SagaPage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sagas, next := s.catalog.Sagas(q)
+	return &store.SagaPage{Sagas: sagas, Next: next}, nil
+}
+
+// Saga sums up one saga.
+func (s *Store) Saga(ctx context.Context, id uuid.UUID) (*saga.Saga, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sum, ok := s.catalog.Saga(id)
+	if !ok {
+		return nil, saga.ErrSagaNotFound
+	}
+	return &sum, nil
+}
+
+// Stats counts what is stored, and asks the filesystem how much room it has.
+func (s *Store) Stats(ctx context.Context, now saga.Time) (*store.Stats, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	stats := &store.Stats{Type: "filesystem", BasePath: s.disk.base, Gzip: s.cfg.Compress}
+	s.catalog.Fill(stats, now)
+	stats.Replays, stats.ReplaysByStatus, stats.ReplayBytes, stats.UnreadableReplays = s.replays.Counts()
+	stats.UnreadableSnapshots += int(s.closed.Load())
+	stats.IndexBytes = s.indexer.size.Load()
+	var err error
+	stats.Disk, err = diskUsage(s.disk.base)
+	return stats, err
+}
+
+// Ping reports whether snapshots can be saved, as far as that can be told
+// without saving one.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.checkWritable(); err != nil {
+		return err
+	}
+	if err := writable(s.disk.base); err != nil {
+		return writeError(err)
+	}
+	usage, err := diskUsage(s.disk.base)
+	if err != nil {
+		return writeError(err)
+	}
+	if usage.AvailableBytes == 0 || usage.Files > 0 && usage.FreeFiles == 0 {
+		return saga.ErrNoSpace
+	}
+	return nil
+}
+
+// Close writes the index files that are behind and gives the directory back.
+func (s *Store) Close() error {
+	s.indexer.close()
+	return s.held.Close()
+}

@@ -1,0 +1,93 @@
+package filestore_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store"
+	"snapshotd/internal/store/filestore"
+	"snapshotd/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { storetest.Run(t, harness(false)) })
+	t.Run("gzip", func(t *testing.T) { storetest.Run(t, harness(true)) })
+}
+
+func TestModel(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { storetest.RunModel(t, harness(false)) })
+	t.Run("gzip", func(t *testing.T) { storetest.RunModel(t, harness(true)) })
+}
+
+func harness(compress bool) storetest.Harness {
+	reopened := func(t *testing.T, dir string) store.Store {
+		return open(t, filestore.Config{BasePath: dir, Compress: compress, Indent: true})
+	}
+	return storetest.Harness{
+		Open: func(t *testing.T) store.Store { return reopened(t, filepath.Join(t.TempDir(), "data")) },
+		Reopen: func(t *testing.T, s store.Store) store.Store {
+			base := basePath(t, s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return reopened(t, base)
+		},
+		Corrupt: func(t *testing.T, s store.Store, id uuid.UUID) {
+			files, _ := filepath.Glob(filepath.Join(basePath(t, s), "snapshots", "*", id.String()+".json*"))
+			if len(files) != 1 {
+				t.Fatalf("%d files of %s", len(files), id)
+			}
+			if err := os.WriteFile(files[0], []byte(`{"torn`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+}
+
+// open opens a store that the test closes, or leaves to the end of the test.
+func open(t *testing.T, cfg filestore.Config) *filestore.Store {
+	t.Helper()
+	s, err := filestore.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func basePath(t *testing.T, s store.Store) string {
+	t.Helper()
+	stats, err := s.Stats(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stats.BasePath
+}
+
+func put(t *testing.T, s store.Store, sn *saga.Snapshot) {
+	t.Helper()
+	if _, err := s.Put(context.Background(), &sn.Summary, sn.AppendJSON(nil, true)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func snapshot(sagaID uuid.UUID, step int32, at string) *saga.Snapshot {
+	created, err := saga.ParseTime(at)
+	if err != nil {
+		panic(err)
+	}
+	return &saga.Snapshot{
+		Summary: saga.Summary{
+			ID: uuid.New(), SagaID: sagaID, SagaName: "order", StepName: "step", StepIndex: step,
+			Status: "executing", CreatedAt: created, RetentionUntil: saga.Never,
+		},
+		Context: []byte(`{"amount":1.0}`), CompletedSteps: []byte(`[]`), ExternalRefs: []byte(`{}`),
+	}
+}
