@@ -1,0 +1,22 @@
+.PHONY: run test race bench lint fuzz e2e
+
+run:            ## serve ./saga-snapshots on 127.0.0.1:7420
+	go run ./cmd/snapshotd
+
+test:           ## what the README promises
+	go test ./...
+
+race:
+	go test -race ./...
+
+bench:          ## micro-benchmarks, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint:           ## vet, staticcheck, golangci-lint, the OpenAPI document, the operator's kit
+	.ci/lint
+
+fuzz:           ## every fuzz target for FUZZTIME each
+	.ci/fuzz $(or $(FUZZTIME),1m)
+
+e2e:            ## the examples against the real daemon
+	examples/run
