@@ -18,14 +18,20 @@ import (
 	"snapshotd/internal/store"
 )
 
-// What an Archive answers is what its store found.
+// Types of what a store found, which an archive passes on.
 type (
-	Item       = store.Item
-	Document   = store.Document
-	Page       = store.Page
-	SagaPage   = store.SagaPage
+	// Item is a snapshot found.
+	Item = store.Item
+	// Document is an open document.
+	Document = store.Document
+	// Page is a part of a list of snapshots.
+	Page = store.Page
+	// SagaPage is a part of a list of sagas.
+	SagaPage = store.SagaPage
+	// ReplayPage is a part of a list of replays.
 	ReplayPage = store.ReplayPage
-	Stats      = store.Stats
+	// Stats counts what is stored.
+	Stats = store.Stats
 )
 
 // Config is what an Archive is made of.

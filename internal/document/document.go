@@ -25,6 +25,7 @@ const MaxDepth = 100
 // Kind tells what is wrong with a document.
 type Kind int
 
+// Kinds of what can be wrong.
 const (
 	Malformed     Kind = iota // not JSON, not one object, not UTF-8, or followed by something
 	DuplicateName             // a name stands twice in one object

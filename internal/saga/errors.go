@@ -39,12 +39,16 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("the stored document %s cannot be read: %v", e.ID, e.Err)
 }
 
+// Is makes every CorruptError match ErrCorrupt.
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
-func (e *CorruptError) Unwrap() error        { return e.Err }
+
+// Unwrap answers the cause.
+func (e *CorruptError) Unwrap() error { return e.Err }
 
 // A Code is the stable word for one kind of invalid input.
 type Code string
 
+// Codes of what can be wrong with a document.
 const (
 	InvalidJSON    Code = "invalid_json"
 	InvalidField   Code = "invalid_field"

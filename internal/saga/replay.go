@@ -11,6 +11,7 @@ import (
 // A ReplayStatus is how far a replay has come.
 type ReplayStatus string
 
+// Statuses of a replay; the last three are final.
 const (
 	ReplayPending   ReplayStatus = "pending"
 	ReplayRunning   ReplayStatus = "running"
@@ -301,40 +302,40 @@ func ReadReplay(doc []byte) (*Replay, error) {
 	r := storedReader{}
 	for _, m := range members {
 		isNull := document.IsNull(m.Value)
-		switch name := string(m.Name); {
-		case name == "replay_id":
+		switch string(m.Name) {
+		case "replay_id":
 			p.ID = r.id(m)
-		case name == "original_saga_id":
+		case "original_saga_id":
 			p.OriginalSagaID = r.id(m)
-		case name == "new_saga_id":
+		case "new_saga_id":
 			p.NewSagaID = r.id(m)
-		case name == "checkpoint_step":
+		case "checkpoint_step":
 			p.CheckpointStep = r.string(m)
-		case name == "replay_status":
+		case "replay_status":
 			p.Status = ReplayStatus(r.string(m))
 			if !slices.Contains(ReplayStatuses, p.Status) {
 				r.fail(m, "a replay status")
 			}
-		case name == "initiated_by":
+		case "initiated_by":
 			p.InitiatedBy = r.string(m)
-		case name == "created_at":
+		case "created_at":
 			p.CreatedAt = r.time(m)
-		case name == "completed_at":
+		case "completed_at":
 			p.CompletedAt = r.timeOrNull(m)
-		case name == "context_override":
+		case "context_override":
 			if !isNull {
 				p.ContextOverride = r.object(m)
 			}
-		case name == "error_message":
+		case "error_message":
 			if !isNull {
 				s := r.string(m)
 				p.ErrorMessage = &s
 			}
-		case name == "snapshot_id":
+		case "snapshot_id":
 			if !isNull {
 				p.SnapshotID = uuid.NullUUID{UUID: r.id(m), Valid: true}
 			}
-		case name == "dry_run":
+		case "dry_run":
 			p.DryRun = string(m.Value) == "true"
 		default:
 			p.Extra = append(p.Extra, m)

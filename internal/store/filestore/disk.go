@@ -162,11 +162,11 @@ func read(path string) (text []byte, info fs.FileInfo, gzipped bool, err error) 
 		return nil, info, false, errTooLarge
 	}
 	text = make([]byte, info.Size())
-	if n, err := io.ReadFull(f, text); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+	n, err := io.ReadFull(f, text)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, info, false, err
-	} else {
-		text = text[:n]
 	}
+	text = text[:n]
 	if isGzip(text) {
 		text, err = gunzip(text)
 		return text, info, true, err

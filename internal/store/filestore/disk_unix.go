@@ -31,7 +31,7 @@ func diskUsage(path string) (store.Disk, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return store.Disk{}, err
 	}
-	block := int64(s.Bsize)
+	block := int64(s.Bsize) //nolint:unconvert // an int32 on macOS
 	return store.Disk{
 		SizeBytes:      int64(s.Blocks) * block,
 		AvailableBytes: int64(s.Bavail) * block,

@@ -24,8 +24,9 @@ func compress(dst, data []byte) []byte {
 	w := gzipWriters.Get().(*gzip.Writer)
 	defer gzipWriters.Put(w)
 	w.Reset(buf)
-	w.Write(data) // a bytes.Buffer takes everything
-	w.Close()
+	// A bytes.Buffer takes everything.
+	_, _ = w.Write(data)
+	_ = w.Close()
 	return buf.Bytes()
 }
 

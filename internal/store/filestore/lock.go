@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -27,8 +28,7 @@ func lockDirectory(path string) (*flock.Flock, error) {
 	host, _ := os.Hostname()
 	text := fmt.Sprintf("snapshotd with pid %d on host %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		lock.Close()
-		return nil, err
+		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
 }
