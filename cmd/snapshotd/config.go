@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// prefix begins the names of our variables: --base-path is SNAPSHOTD_BASE_PATH.
+const prefix = "SNAPSHOTD_"
+
+// serveOptions configure the daemon. This struct is the only source of the
+// flags, their variables, the help and the table in the README.
+type serveOptions struct {
+	BasePath            directory `placeholder:"DIR" default:"./saga-snapshots" help:"Where the snapshots are kept; made if it is missing."`
+	EnableCompression   bool      `default:"false" help:"Store new snapshots as .json.gz, typically 60 to 80 % smaller. Both kinds can always be read."`
+	PrettyJSON          bool      `name:"pretty-json" default:"true" help:"Lay new files out for people, indented by two spaces."`
+	Store               string    `placeholder:"KIND" default:"filesystem" enum:"filesystem,memory" help:"filesystem, or memory: for tests, everything is lost at the end."`
+	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Whoever reaches it can read and delete everything."`
+	DefaultRetention    duration  `placeholder:"TIME" default:"0" help:"How long snapshots are kept that are saved without retention_until; 0 = for ever."`
+	MaxSnapshotsPerSaga count     `placeholder:"N" default:"0" help:"Beyond this many a saga's oldest snapshots are deleted; 0 = none are."`
+	CleanupInterval     duration  `placeholder:"TIME" default:"1m" help:"How often expired snapshots are deleted; 0 = only on request."`
+	MaxBodySize         size      `placeholder:"SIZE" default:"16MiB" help:"The largest request body, after decompression."`
+	MaxPageBytes        size      `placeholder:"SIZE" default:"32MiB" help:"A page of a list ends early, with a cursor, when its documents exceed this."`
+	ShutdownTimeout     duration  `placeholder:"TIME" default:"8s" help:"How long requests may take to end after SIGTERM, before they are cut off."`
+	LogLevel            string    `placeholder:"LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	LogFormat           string    `placeholder:"FORMAT" default:"auto" enum:"auto,tint,json" help:"tint for people, json for machines, or auto: tint on a terminal, else json."`
+}
+
+// healthcheckOptions configure the question whether a daemon is alive.
+type healthcheckOptions struct {
+	URL    string  `name:"url" placeholder:"URL" default:"" help:"What to ask; by default /healthz at the address of --listen."`
+	Listen address `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address the daemon serves on."`
+}
+
+// commands are what the program can do.
+type commands struct {
+	Serve       serveOptions       `cmd:"" default:"withargs" help:"Run the daemon. The default."`
+	Healthcheck healthcheckOptions `cmd:"" help:"Ask a daemon whether it is alive: exit code 0 or 1."`
+	Version     struct{}           `cmd:"" help:"Print the version."`
+
+	name string // of the one chosen; "" when help was asked for
+}
+
+// parse reads arguments and variables; an argument wins. Help that was asked for
+// is printed to stdout. An error names the option and what was expected.
+func parse(args, environ []string, stdout io.Writer) (*commands, error) {
+	switch {
+	case len(args) == 1 && args[0] == "--version":
+		args = []string{"version"}
+	case len(args) > 0 && args[0] == "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	}
+	cmd := &commands{}
+	parser, helped, err := newParser(cmd, environ, stdout)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := parser.Parse(args)
+	if *helped {
+		return cmd, nil
+	}
+	if err != nil {
+		return nil, usageError(err)
+	}
+	cmd.name = chosen.Selected().Name
+	return cmd, nil
+}
+
+// newParser also answers where it notes that it has printed the help.
+func newParser(cmd *commands, environ []string, stdout io.Writer) (*kong.Kong, *bool, error) {
+	helped := new(bool)
+	variables := map[string]string{}
+	for _, v := range environ {
+		key, value, _ := strings.Cut(v, "=")
+		variables[key] = value
+	}
+	parser, err := kong.New(cmd,
+		kong.Name("snapshotd"),
+		kong.Writers(stdout, io.Discard),
+		kong.Exit(func(int) { *helped = true }), // kong asks for it after help alone
+		kong.Help(printHelp),
+		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+			// An empty variable is one that is not set: compose files pass those on.
+			name := variable(flag.Name)
+			if value := variables[name]; name != "" && value != "" {
+				return value, nil
+			}
+			return nil, nil
+		})),
+	)
+	return parser, helped, err
+}
+
+// variable is the name of an option's variable, "" if it has none.
+func variable(option string) string {
+	if option == "help" {
+		return ""
+	}
+	return prefix + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
+}
+
+var (
+	optionAtStart = regexp.MustCompile(`^--([a-z-]+):? `)
+	valueMissing  = regexp.MustCompile(`^expected \w+ value but got ("EOL" \(<EOL>\))?`)
+)
+
+// usageError is a parser's error in our words: the option's variable stands
+// beside the option, for which of the two was wrong is not known here.
+func usageError(err error) error {
+	text := err.Error()
+	match := optionAtStart.FindStringSubmatch(text)
+	if match == nil {
+		return err
+	}
+	text = strings.TrimPrefix(text, match[0])
+	if missing := valueMissing.FindStringSubmatch(text); missing != nil {
+		rest := strings.TrimPrefix(text, missing[0])
+		if text = "a value was expected"; rest != "" {
+			text += ", not " + rest
+		}
+	}
+	return fmt.Errorf("--%s (or %s): %s", match[1], variable(match[1]), text)
+}
+
+// unknownVariables are those that look like ours but set no option, except what
+// Kubernetes sets for a service of our name.
+func unknownVariables(environ []string) []string {
+	parser, _, err := newParser(&commands{}, nil, io.Discard)
+	if err != nil {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, command := range parser.Model.Children {
+		for _, flag := range command.Flags {
+			known[variable(flag.Name)] = true
+		}
+	}
+	var unknown []string
+	for _, v := range environ {
+		key, _, _ := strings.Cut(v, "=")
+		if !strings.HasPrefix(key, prefix) || known[key] ||
+			strings.HasPrefix(key, prefix+"SERVICE_") || strings.HasPrefix(key, prefix+"PORT") {
+			continue
+		}
+		unknown = append(unknown, key)
+	}
+	return unknown
+}

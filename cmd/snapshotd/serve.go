@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"snapshotd/internal/api"
+	"snapshotd/internal/archive"
+	"snapshotd/internal/metrics"
+	"snapshotd/internal/store"
+	"snapshotd/internal/store/filestore"
+	"snapshotd/internal/store/memstore"
+)
+
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 64 << 10
+	answerTimeout  = 60 * time.Second // to make an answer: a clean-up takes up to 30 s
+	slowestClient  = 256 << 10        // bytes per second; one that sends or reads slower is cut off
+	readyTimeout   = 2 * time.Second
+	cutOffGrace    = time.Second // for requests that were cut off to notice
+)
+
+// A daemon is one run of serve.
+type daemon struct {
+	options *serveOptions
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	api     *api.Server
+	http    *http.Server
+	serving atomic.Pointer[store.Store] // nil while loading and draining
+
+	// users is held for reading by every request and by the janitor, so that the
+	// store is closed behind the last of them.
+	users sync.RWMutex
+}
+
+// serve runs the daemon until ctx ends. It answers exitFailure when it cannot
+// listen or open the store; for the log to say why.
+func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) int {
+	log := slog.New(api.RequestIDHandler(newLogHandler(p.stderr, o, p.environ)))
+	for _, name := range unknown {
+		log.Warn("a variable sets no option", "name", name)
+	}
+	if err := p.newDaemon(o, log).run(ctx, p.started); err != nil {
+		log.Error("snapshotd has failed", "err", err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+func (p *process) newDaemon(o *serveOptions, log *slog.Logger) *daemon {
+	b := buildInfo()
+	d := &daemon{options: o, log: log}
+	durability, compression := "fsync", o.EnableCompression
+	if o.Store == "memory" {
+		durability, compression = "none", false
+	}
+	d.metrics = metrics.New(metrics.Config{
+		Version: b.version, Revision: b.revision,
+		Store: o.Store, Durability: durability, Compression: compression,
+		CleanUpInterval: time.Duration(o.CleanupInterval),
+		SyncTargets:     []string{"file", "directory"},
+		RejectReasons:   api.RejectReasons,
+		Ready:           d.ready,
+		Logger:          log,
+	})
+	d.api = api.New(api.Config{
+		Logger:       log,
+		MaxBodySize:  int64(o.MaxBodySize),
+		MaxPageBytes: int64(o.MaxPageBytes),
+		Version:      api.VersionInfo{Version: b.version, Revision: b.revision, GoVersion: b.goVersion},
+		Metrics:      d.metrics.Handler(),
+		Observe:      d.metrics.Observe,
+		InFlight:     d.metrics.InFlight,
+		Rejected:     d.metrics.Rejected,
+	})
+	d.http = &http.Server{
+		Handler:           http.HandlerFunc(d.handle),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       headerTimeout + transferTime(o.MaxBodySize),
+		WriteTimeout:      headerTimeout + transferTime(o.MaxBodySize) + answerTimeout + transferTime(o.MaxPageBytes),
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return d
+}
+
+func transferTime(s size) time.Duration {
+	return time.Duration(int64(s)/slowestClient) * time.Second
+}
+
+func (d *daemon) handle(w http.ResponseWriter, r *http.Request) {
+	if !d.users.TryRLock() {
+		panic(http.ErrAbortHandler) // the store is being closed
+	}
+	defer d.users.RUnlock()
+	d.api.ServeHTTP(w, r)
+}
+
+// ready is what /readyz says, for a scrape: the store is asked unmeasured.
+func (d *daemon) ready() bool {
+	s := d.serving.Load()
+	if s == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	return (*s).Ping(ctx) == nil
+}
+
+// run listens, opens the store, serves until ctx ends, and drains.
+func (d *daemon) run(ctx context.Context, started func(addr string)) error {
+	listener, err := d.listen(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	go func() {
+		if err := d.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			fail(fmt.Errorf("serving has failed: %w", err))
+		}
+	}()
+	if started != nil {
+		started(listener.Addr().String())
+	}
+	start := time.Now()
+	s, reportOnly, err := d.open(ctx)
+	if err != nil {
+		_ = d.http.Close() // nobody has been answered anything but to wait
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			return ended(ctx)
+		}
+		return err
+	}
+	d.serving.Store(&s)
+	s = d.metrics.Wrap(s)
+	a := archive.New(archive.Config{
+		Store: s, Logger: d.log, Observer: d.metrics.Archive(),
+		Indent:            d.options.PrettyJSON,
+		DefaultRetention:  time.Duration(d.options.DefaultRetention),
+		MaxPerSaga:        int(d.options.MaxSnapshotsPerSaga),
+		ReportExpiredOnly: reportOnly,
+	})
+	d.api.Serve(a)
+	d.logContent(ctx, a, time.Since(start))
+
+	d.users.RLock()
+	go func() {
+		defer d.users.RUnlock()
+		a.RunJanitor(ctx, time.Duration(d.options.CleanupInterval))
+	}()
+	<-ctx.Done()
+	cause := ended(ctx)
+	if !d.drain(ctx) {
+		return errors.Join(cause, errors.New("the store does not answer; it is left to the next start to repair"))
+	}
+	if err := s.Close(); err != nil {
+		return errors.Join(cause, fmt.Errorf("closing the store: %w", err))
+	}
+	d.log.Info("stopped")
+	return cause
+}
+
+// ended says why ctx did: nil when it was asked to.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func (d *daemon) listen(ctx context.Context) (net.Listener, error) {
+	address := string(d.options.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another program listens on %s already; choose another address with --listen or stop it", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	d.log.Info("listening", "address", listener.Addr().String(), "version", buildInfo().version)
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		d.log.Warn("whoever can reach this address can read and delete everything: there is no authentication yet",
+			"address", tcp.String())
+	}
+	return listener, nil
+}
+
+// open opens the store; reportOnly if its directory is new to us. This is the
+// one place that names stores.
+func (d *daemon) open(ctx context.Context) (s store.Store, reportOnly bool, err error) {
+	switch d.options.Store {
+	case "memory":
+		return memstore.New(), false, nil
+	default:
+		fs, err := filestore.Open(ctx, filestore.Config{
+			BasePath: string(d.options.BasePath),
+			Compress: d.options.EnableCompression,
+			Indent:   d.options.PrettyJSON,
+			Logger:   d.log,
+			Observer: filestore.Observer{Synced: d.metrics.SyncObserved, Degraded: d.metrics.Degraded},
+			Progress: func(n int) { d.api.Loading(fmt.Sprintf("%d snapshots have been read so far", n)) },
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		return fs, fs.FirstOpen(), nil
+	}
+}
+
+// logContent says where the data is, and how much.
+func (d *daemon) logContent(ctx context.Context, a *archive.Archive, took time.Duration) {
+	stats, err := a.Stats(ctx)
+	if err != nil {
+		d.log.Error("the store does not say what it holds", "err", err)
+		return
+	}
+	attrs := []any{"store", stats.Type}
+	if stats.BasePath != "" {
+		attrs = append(attrs, "base_path", stats.BasePath)
+	}
+	d.log.Info("ready", append(attrs,
+		"sagas", stats.Sagas, "snapshots", stats.Snapshots, "replays", stats.Replays,
+		"bytes", stats.SnapshotBytes, "unreadable", stats.UnreadableSnapshots+stats.UnreadableReplays,
+		"took", took.Round(time.Microsecond))...)
+}
+
+// drain takes no more requests, lets those that are there end within the
+// shutdown timeout, and cuts off the rest. It reports whether nobody uses the
+// store any more.
+func (d *daemon) drain(ctx context.Context) bool {
+	timeout := time.Duration(d.options.ShutdownTimeout)
+	d.log.Info("draining", "timeout", timeout)
+	d.api.Drain()
+	d.serving.Store(nil)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	if err := d.http.Shutdown(ctx); err != nil {
+		d.log.Warn("requests did not end in time and are cut off", "timeout", timeout)
+		_ = d.http.Close() // of connections; there is nothing to be done about them
+	}
+	unused := make(chan struct{})
+	go func() {
+		d.users.Lock()
+		close(unused)
+	}()
+	select {
+	case <-unused:
+		return true
+	case <-time.After(cutOffGrace):
+		return false
+	}
+}

@@ -1,0 +1,192 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"snapshotd/internal/archive"
+	"snapshotd/internal/document"
+	"snapshotd/internal/saga"
+)
+
+// heldDocument is the size in bytes up to which a document is held in memory while
+// it is sent; larger ones are read twice, once for their tag.
+const heldDocument = 1 << 20
+
+// A finder finds a snapshot and opens its document, see archive.Item.Open.
+type finder func(gzipped bool) (*archive.Item, *archive.Document, error)
+
+// sendDocument answers with a stored document as it is, or with the value in it
+// that ?pointer leads to.
+func (c *call) sendDocument(find finder) error {
+	part := c.query.Has("pointer")
+	item, doc, err := find(!part && takesGzip(c.r))
+	if err != nil {
+		return err
+	}
+	defer doc.Close()
+	buf := buffers.get(doc.Size)
+	defer buffers.put(buf)
+	limit := int64(heldDocument + 1)
+	if part {
+		limit = math.MaxInt64
+	}
+	*buf, err = appendAll(*buf, doc, limit)
+	switch {
+	case err != nil:
+		return unreadable(item, err)
+	case part:
+		return c.sendPart(*buf)
+	}
+	if doc.Gzipped {
+		c.w.Header().Set("Content-Encoding", "gzip")
+	}
+	if len(*buf) > heldDocument {
+		return c.sendLarge(item, doc, *buf)
+	}
+	sum := sha256.Sum256(*buf)
+	if !c.notModified(sum[:], doc.Gzipped) {
+		c.write(http.StatusOK, jsonType, *buf)
+	}
+	return nil
+}
+
+// sendPart answers with a value out of a document: its tokens as spelled, laid
+// out like what is composed.
+func (c *call) sendPart(doc []byte) error {
+	value, err := document.Find(doc, c.query.Get("pointer"))
+	if err != nil {
+		return err
+	}
+	if c.pretty {
+		value = document.AppendIndent(nil, value, 0)
+	} else {
+		value = document.AppendCompact(nil, value)
+	}
+	value = append(value, '\n')
+	sum := sha256.Sum256(value)
+	if !c.notModified(sum[:], false) {
+		c.write(http.StatusOK, jsonType, value)
+	}
+	return nil
+}
+
+var errChanged = errors.New("the document changed while it was sent")
+
+// sendLarge answers with a document of which head has been read: the rest is read
+// for the tag, then all of it again to be sent.
+func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte) error {
+	hash := sha256.New()
+	hash.Write(head)
+	if _, err := io.Copy(hash, doc); err != nil {
+		return unreadable(item, err)
+	}
+	sum := hash.Sum(nil)
+	if c.notModified(sum, doc.Gzipped) {
+		return nil
+	}
+	again, err := c.archive.Snapshot(c.ctx(), item.ID)
+	if err != nil {
+		return err
+	}
+	second, err := again.Open(c.ctx(), doc.Gzipped)
+	if err != nil {
+		return err
+	}
+	defer second.Close()
+	if second.Size >= 0 {
+		c.w.Header().Set("Content-Length", strconv.FormatInt(second.Size, 10))
+	}
+	c.start(http.StatusOK, jsonType)
+	if c.r.Method == http.MethodHead {
+		return nil
+	}
+	hash.Reset()
+	if _, err := io.Copy(c.w, io.TeeReader(second, hash)); err != nil {
+		return err
+	}
+	if !slices.Equal(sum, hash.Sum(nil)) {
+		return errChanged
+	}
+	return nil
+}
+
+// unreadable names the snapshot whose document could not be read.
+func unreadable(item *archive.Item, err error) error {
+	return &saga.CorruptError{ID: item.ID, Err: err}
+}
+
+// notModified sets the strong tag of an answer with this hash, and sends 304 to a
+// client that has it. What is compressed on its way out gets a suffix to its tag
+// there; what is stored compressed gets it here.
+func (c *call) notModified(sum []byte, gzipped bool) bool {
+	tag := hex.EncodeToString(sum[:16])
+	known, ok := knownTag(c.r.Header.Values("If-None-Match"), tag)
+	switch {
+	case ok && known != "*":
+		c.w.Header().Set("ETag", known)
+	case gzipped:
+		c.w.Header().Set("ETag", `"`+tag+`-gzip"`)
+	default:
+		c.w.Header().Set("ETag", `"`+tag+`"`)
+	}
+	if ok {
+		c.w.Header().Del("Content-Encoding")
+		c.start(http.StatusNotModified, "")
+	}
+	return ok
+}
+
+// knownTag finds the tag, in whatever coding, among those that a client has (RFC
+// 9110, section 13.1.2), and answers it as it stands there.
+func knownTag(lines []string, tag string) (known string, ok bool) {
+	for _, line := range lines {
+		for entry := range strings.SplitSeq(line, ",") {
+			entry = strings.TrimPrefix(strings.TrimSpace(entry), "W/")
+			if entry == "*" {
+				return entry, true
+			}
+			for _, suffix := range []string{"", "-gzip", "-zstd"} {
+				if entry == `"`+tag+suffix+`"` {
+					return entry, true
+				}
+			}
+		}
+	}
+	return "", false
+}
+
+// takesGzip reports whether a stored gzip stream may go out as it is: the client
+// takes gzip, and does not like zstd better.
+func takesGzip(r *http.Request) bool {
+	accepted := r.Header.Get("Accept-Encoding")
+	gzip := quality(accepted, "gzip")
+	return gzip > 0 && gzip >= quality(accepted, "zstd")
+}
+
+// quality answers how much a client likes a coding, 0 when it does not take it.
+func quality(accepted, coding string) float64 {
+	for entry := range strings.SplitSeq(accepted, ",") {
+		name, params, _ := strings.Cut(entry, ";")
+		if !strings.EqualFold(strings.TrimSpace(name), coding) {
+			continue
+		}
+		weight, found := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")
+		if !found {
+			return 1
+		}
+		q, err := strconv.ParseFloat(strings.TrimSpace(weight), 64)
+		if err != nil {
+			return 0
+		}
+		return q
+	}
+	return 0
+}

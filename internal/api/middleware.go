@@ -1,0 +1,215 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/klauspost/compress/gzhttp"
+)
+
+// methods are those that some route takes, in the order of an Allow header.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+func newRouteContext() *chi.Context { return chi.NewRouteContext() }
+
+// headAsGet routes HEAD to the handlers of GET; net/http leaves out the body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// compress answers in gzip or zstd, whichever the client likes better. Documents
+// that are stored compressed pass through as they are. Padding that depends on
+// the content keeps lengths from telling what is inside (BREACH) and tags strong.
+func compress(next http.Handler) http.Handler {
+	wrap, err := gzhttp.NewWrapper(
+		gzhttp.MinSize(1024), gzhttp.SuffixETag("-gzip"), gzhttp.RandomJitter(32, 0, false), gzhttp.SetContentType(false))
+	if err != nil {
+		panic(err) // the options above are wrong
+	}
+	compressing := wrap(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			next.ServeHTTP(w, r) // which compresses by itself
+			return
+		}
+		if r.Header.Get("Accept-Encoding") == "" {
+			w.Header().Add("Vary", "Accept-Encoding")
+			next.ServeHTTP(w, r)
+			return
+		}
+		compressing.ServeHTTP(w, r)
+	})
+}
+
+// An exchange is what the access log wants to know of a request.
+type exchange struct {
+	id    string
+	route string // a pattern of the table
+	err   error  // what the answer is a problem for
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	return e
+}
+
+// observe gives a request its id, counts it and writes its line of the log.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		e := &exchange{id: r.Header.Get("X-Request-Id"), route: "other"}
+		if !isRequestID(e.id) {
+			e.id = s.cfg.NewRequestID()
+		}
+		h := w.Header()
+		h.Set("X-Request-Id", e.id)
+		h.Set("X-Content-Type-Options", "nosniff")
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			h.Set("Cache-Control", "private, no-cache")
+		}
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
+		rec := &recorder{ResponseWriter: w}
+		aborted := true
+		s.cfg.InFlight(1)
+		defer func() {
+			s.cfg.InFlight(-1)
+			if rec.status == 0 {
+				rec.status = http.StatusOK // as net/http has it
+				if aborted {
+					rec.status = http.StatusInternalServerError
+				}
+			}
+			took := time.Since(start)
+			s.cfg.Observe(knownMethod(r.Method), e.route, rec.status, took)
+			s.logAccess(r, e, rec, took, aborted)
+		}()
+		next.ServeHTTP(rec, r)
+		aborted = false
+	})
+}
+
+func knownMethod(method string) string {
+	if slices.Contains(methods, method) {
+		return method
+	}
+	return "other"
+}
+
+// isRequestID reports whether s is 1 to 128 visible ASCII characters.
+func isRequestID(s string) bool {
+	for _, b := range []byte(s) {
+		if b <= ' ' || b >= 0x7f {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}
+
+func newRequestID() string { return rand.Text() }
+
+// logAccess writes the one line that every request leaves.
+func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took time.Duration, aborted bool) {
+	status := rec.status
+	level := slog.LevelInfo
+	switch {
+	case e.route == "/healthz" || e.route == "/readyz" || e.route == "/metrics":
+		level = slog.LevelDebug
+	case status == http.StatusInternalServerError:
+		level = slog.LevelError
+	case status > http.StatusInternalServerError || aborted:
+		level = slog.LevelWarn
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs,
+		slog.String("method", r.Method), slog.String("route", e.route), slog.String("path", r.URL.Path),
+		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Duration("duration", took),
+		slog.String("remote", remoteHost(r)))
+	if parent := r.Header.Get("Traceparent"); isRequestID(parent) {
+		attrs = append(attrs, slog.String("traceparent", parent))
+	}
+	if aborted {
+		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	if e.err != nil && (status >= http.StatusInternalServerError || aborted) {
+		attrs = append(attrs, slog.Any("err", e.err))
+	}
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+func remoteHost(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
+}
+
+// A recorder remembers what went out.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// RequestIDHandler adds the id of the request in whose context a line is logged.
+func RequestIDHandler(next slog.Handler) slog.Handler {
+	if h, ok := next.(requestIDHandler); ok {
+		return h
+	}
+	return requestIDHandler{next}
+}
+
+type requestIDHandler struct{ slog.Handler }
+
+func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error {
+	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		record = record.Clone()
+		record.AddAttrs(slog.String("request_id", e.id))
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+func (h requestIDHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestIDHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h requestIDHandler) WithGroup(name string) slog.Handler {
+	return requestIDHandler{h.Handler.WithGroup(name)}
+}

@@ -1,0 +1,163 @@
+package api
+
+import (
+	"errors"
+	"math"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/archive"
+	"snapshotd/internal/document"
+	"snapshotd/internal/saga"
+)
+
+// pageChunk is how much of a page is composed before it is sent, in bytes.
+const pageChunk = 32 << 10
+
+// sendDocuments answers with a page of whole documents, one in memory at a time.
+// Those that have vanished since they were found are left out, those that cannot
+// be read are named at the end. Until the first chunk is full a failure is still a
+// problem document; afterwards the connection breaks off.
+func (c *call) sendDocuments(page *archive.Page, next *string) error {
+	out, text := buffers.get(2*pageChunk), buffers.get(0)
+	defer buffers.put(out)
+	defer buffers.put(text)
+	p := pageLayout{buf: *out, pretty: c.pretty}
+	p.open("snapshots")
+	unreadable := page.Unreadable
+	for i := range page.Items {
+		item := &page.Items[i]
+		err := c.readDocument(item, text)
+		switch {
+		case errors.Is(err, saga.ErrSnapshotNotFound):
+			continue
+		case errors.Is(err, saga.ErrCorrupt):
+			unreadable = append(unreadable, item.ID)
+			continue
+		case err != nil:
+			return err
+		}
+		p.item(*text)
+		if len(p.buf) >= pageChunk {
+			if err := c.sendChunk(&p); err != nil {
+				return err
+			}
+		}
+	}
+	p.close(next, unreadable)
+	*out = p.buf
+	if !c.started {
+		c.write(http.StatusOK, jsonType, p.buf)
+		return nil
+	}
+	return c.sendChunk(&p)
+}
+
+// sendChunk sends what has been composed, behind the header.
+func (c *call) sendChunk(p *pageLayout) error {
+	if !c.started {
+		c.start(http.StatusOK, jsonType)
+	}
+	_, err := c.w.Write(p.buf)
+	p.buf = p.buf[:0]
+	return err
+}
+
+// readDocument replaces what dst holds by the item's document.
+func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
+	doc, err := item.Open(c.ctx(), false)
+	if err != nil {
+		return err
+	}
+	defer doc.Close()
+	if *dst, err = appendAll((*dst)[:0], doc, math.MaxInt64); err != nil {
+		return unreadable(item, err)
+	}
+	return nil
+}
+
+// cutPage bounds the documents of a page by their sizes as stored, but leaves
+// one. (Compressed documents are larger when they go out; their sizes before
+// compression are not known here.)
+func cutPage(page *archive.Page, limit int64) {
+	var total int64
+	for i := range page.Items {
+		total += page.Items[i].SizeBytes
+		if total > limit && i > 0 {
+			page.Items = page.Items[:i]
+			last := page.Items[i-1].Position()
+			page.Next = &last
+			return
+		}
+	}
+}
+
+// A pageLayout composes an object with one list, compact or indented.
+type pageLayout struct {
+	buf    []byte
+	pretty bool
+	filled bool
+}
+
+func (p *pageLayout) open(list string) {
+	p.buf = append(p.buf, '{')
+	p.member(list)
+	p.buf = append(p.buf, '[')
+}
+
+func (p *pageLayout) item(doc []byte) {
+	if p.filled {
+		p.buf = append(p.buf, ',')
+	}
+	p.filled = true
+	if !p.pretty {
+		p.buf = document.AppendCompact(p.buf, doc)
+		return
+	}
+	p.buf = append(p.buf, "\n    "...)
+	p.buf = document.AppendIndent(p.buf, doc, 2)
+}
+
+func (p *pageLayout) close(next *string, unreadable []uuid.UUID) {
+	if p.pretty && p.filled {
+		p.buf = append(p.buf, "\n  "...)
+	}
+	p.buf = append(p.buf, "],"...)
+	p.member("next_cursor")
+	if next == nil {
+		p.buf = append(p.buf, "null"...)
+	} else {
+		p.buf = document.AppendString(p.buf, *next)
+	}
+	if len(unreadable) > 0 {
+		ids := []byte{'['}
+		for i, id := range unreadable {
+			if i > 0 {
+				ids = append(ids, ',')
+			}
+			ids = document.AppendString(ids, id.String())
+		}
+		ids = append(ids, ']')
+		p.buf = append(p.buf, ',')
+		p.member("unreadable")
+		if p.pretty {
+			ids = document.AppendIndent(nil, ids, 1)
+		}
+		p.buf = append(p.buf, ids...)
+	}
+	if p.pretty {
+		p.buf = append(p.buf, '\n')
+	}
+	p.buf = append(p.buf, "}\n"...)
+}
+
+func (p *pageLayout) member(name string) {
+	if p.pretty {
+		p.buf = append(p.buf, "\n  "...)
+	}
+	p.buf = append(document.AppendString(p.buf, name), ':')
+	if p.pretty {
+		p.buf = append(p.buf, ' ')
+	}
+}

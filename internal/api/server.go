@@ -1,0 +1,149 @@
+// Package api serves an archive over HTTP. It knows syntax: routes, parameters,
+// bodies, codings, shapes and problem documents. What a request means is decided
+// in package archive.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"snapshotd/internal/archive"
+)
+
+// Bounds that apply where a Config leaves them at 0.
+const (
+	DefaultMaxBodySize  = 16 << 20
+	DefaultMaxPageBytes = 32 << 20
+)
+
+// Config is what a Server is made of. Nil functions are not called.
+type Config struct {
+	Logger       *slog.Logger  // nil = discarded
+	MaxBodySize  int64         // of a request after decoding, in bytes; 0 = DefaultMaxBodySize
+	MaxPageBytes int64         // of the stored documents that a page brings, in bytes; 0 = DefaultMaxPageBytes
+	Version      VersionInfo   // answered at /version
+	Metrics      http.Handler  // served at /metrics; nil = there is no such route
+	NewRequestID func() string // nil = random
+
+	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
+	InFlight func(delta int)                                            // requests under way
+	Rejected func(reason string)                                        // one of RejectReasons
+}
+
+// VersionInfo says what is running.
+type VersionInfo struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	GoVersion string `json:"go_version"`
+}
+
+// A Server answers every request from the start: until Serve with 503 starting,
+// after Drain with 503 draining. It is safe for concurrent use.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	mux      *chi.Mux
+	archive  atomic.Pointer[archive.Archive]
+	loading  atomic.Pointer[string]
+	draining atomic.Bool
+}
+
+// New returns a server that has no archive yet.
+func New(cfg Config) *Server {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxBodySize == 0 {
+		cfg.MaxBodySize = DefaultMaxBodySize
+	}
+	if cfg.MaxPageBytes == 0 {
+		cfg.MaxPageBytes = DefaultMaxPageBytes
+	}
+	if cfg.NewRequestID == nil {
+		cfg.NewRequestID = newRequestID
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, string, int, time.Duration) {}
+	}
+	if cfg.InFlight == nil {
+		cfg.InFlight = func(int) {}
+	}
+	if cfg.Rejected == nil {
+		cfg.Rejected = func(string) {}
+	}
+	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mux: chi.NewMux()}
+	s.Loading("the store is being opened")
+	s.mux.Use(s.observe, compress, headAsGet)
+	s.mux.NotFound(s.routeNotFound)
+	s.mux.MethodNotAllowed(s.methodNotAllowed)
+	for _, rt := range routes {
+		s.mux.Method(rt.method, rt.pattern, s.endpoint(rt))
+	}
+	if cfg.Metrics != nil {
+		s.mux.Method(http.MethodGet, "/metrics", s.endpoint(route{"GET", "/metrics", metrics, nil}))
+	}
+	return s
+}
+
+// Loading says how far opening the store has come; /readyz?verbose shows it.
+func (s *Server) Loading(progress string) { s.loading.Store(&progress) }
+
+// Serve makes the server ready: from now on requests go to the archive.
+func (s *Server) Serve(a *archive.Archive) { s.archive.Store(a) }
+
+// Drain makes the server refuse what comes from now on; what is under way ends
+// undisturbed.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Routes are all routes, without HEAD, which works wherever GET does.
+func (s *Server) Routes() chi.Routes { return s.mux }
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// A route is one row of the table below.
+type route struct {
+	method, pattern string
+	handle          func(*call) error
+	params          []string // known query parameters beside pretty
+}
+
+// needsArchive is true for what is refused while starting and draining.
+func (rt *route) needsArchive() bool { return strings.HasPrefix(rt.pattern, "/v1/") }
+
+var routes = []route{
+	{"PUT", "/v1/snapshots/{snapshot_id}", putSnapshot, nil},
+	{"POST", "/v1/snapshots", postSnapshot, nil},
+	{"GET", "/v1/snapshots/{snapshot_id}", getSnapshot, []string{"pointer"}},
+	{"DELETE", "/v1/snapshots/{snapshot_id}", deleteSnapshot, nil},
+	{"GET", "/v1/snapshots", searchSnapshots,
+		[]string{"saga_name", "status", "step_name", "after", "before", "order", "limit", "cursor", "view"}},
+
+	{"GET", "/v1/sagas", listSagas,
+		[]string{"saga_name", "status", "step_name", "after", "before", "order", "limit", "cursor"}},
+	{"GET", "/v1/sagas/{saga_id}", getSaga, nil},
+	{"GET", "/v1/sagas/{saga_id}/snapshots", listSnapshots,
+		[]string{"status", "step_name", "after", "before", "order", "limit", "cursor", "view"}},
+	{"GET", "/v1/sagas/{saga_id}/snapshots/latest", latestSnapshot,
+		[]string{"step_name", "at", "status", "pointer"}},
+	{"DELETE", "/v1/sagas/{saga_id}/snapshots", deleteSaga, []string{"replays"}},
+
+	{"POST", "/v1/sagas/{saga_id}/replays", prepareReplay, nil},
+	{"GET", "/v1/sagas/{saga_id}/replays", listReplays, []string{"order", "limit", "cursor"}},
+	{"PUT", "/v1/replays/{replay_id}", putReplay, nil},
+	{"PATCH", "/v1/replays/{replay_id}", patchReplay, nil},
+	{"GET", "/v1/replays/{replay_id}", getReplay, nil},
+
+	{"GET", "/v1/stats", getStats, nil},
+	{"POST", "/v1/cleanup", cleanUp, []string{"dry_run"}},
+
+	{"GET", "/healthz", healthz, nil},
+	{"GET", "/readyz", readyz, []string{"verbose"}},
+	{"GET", "/version", version, nil},
+	{"GET", "/openapi.yaml", openapiYAML, nil},
+	{"GET", "/openapi.json", openapiJSON, nil},
+}
