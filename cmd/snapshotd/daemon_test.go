@@ -89,6 +89,9 @@ func start(t *testing.T, args ...string) *run {
 		t.Fatalf("exit code %d\n%s", code, &r.log)
 	}
 	r.until("it is ready", func() bool { code, _ := r.get("/readyz"); return code == http.StatusOK })
+	r.until("it has said so", func() bool {
+		return strings.Contains(r.log.String(), `"msg":"ready"`) || strings.Contains(r.log.String(), " ready store=")
+	})
 	return r
 }
 
@@ -172,7 +175,7 @@ func (r *run) slowSave() (end func() (int, string, error)) {
 	body, writer := io.Pipe()
 	reading := make(chan struct{})
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{Got100Continue: func() { close(reading) }})
-	req, err := http.NewRequestWithContext(ctx, "PUT", r.url+"/v1/snapshots/"+snapshotID, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url+"/v1/snapshots/"+snapshotID, body)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -27,7 +27,6 @@ func TestReadmeWalk(t *testing.T) {
 		t.Fatal("the README has no walk")
 	}
 	r := start(t, "--base-path", filepath.Join(t.TempDir(), "data"), "--cleanup-interval=0")
-	r.until("it is ready", func() bool { status, _ := r.get("/readyz"); return status == 200 })
 
 	var out strings.Builder
 	inBlock := false

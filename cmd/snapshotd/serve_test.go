@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -190,6 +191,21 @@ func TestSignalCutsOffRequests(t *testing.T) {
 	again := start(t, "--base-path="+dir)
 	if code, _ := again.get("/v1/snapshots/" + snapshotID); code != http.StatusNotFound {
 		t.Errorf("half a save is answered %d", code)
+	}
+}
+
+// TestServerIsBounded: a client that sends or reads nothing does not stay.
+func TestServerIsBounded(t *testing.T) {
+	cmd, err := parse([]string{"--max-body-size=1GiB"}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newDaemon(&cmd.Serve, slog.New(slog.DiscardHandler)).http
+	if s.ReadHeaderTimeout != 10*time.Second || s.IdleTimeout != 2*time.Minute || s.MaxHeaderBytes != 64<<10 || s.ErrorLog == nil {
+		t.Errorf("%+v", s)
+	}
+	if s.ReadTimeout < time.Hour || s.ReadTimeout > 2*time.Hour || s.WriteTimeout < s.ReadTimeout {
+		t.Errorf("for a large body there are %v to send it, and %v for all", s.ReadTimeout, s.WriteTimeout)
 	}
 }
 
