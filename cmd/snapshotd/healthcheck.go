@@ -22,10 +22,10 @@ func (p *process) healthcheck(ctx context.Context, o *healthcheckOptions) int {
 		err = ask(ctx, target)
 	}
 	if err != nil {
-		fmt.Fprintln(p.stderr, "snapshotd:", err)
+		p.complain("%v", err)
 		return exitFailure
 	}
-	fmt.Fprintln(p.stdout, target, "is alive")
+	p.say("%s is alive", target)
 	return exitOK
 }
 

@@ -23,7 +23,7 @@ func newLogHandler(w io.Writer, o *serveOptions, environ []string) slog.Handler 
 		colourless := slices.ContainsFunc(environ, func(v string) bool {
 			return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
 		})
-		return tint.NewHandler(w, &tint.Options{
+		return tint.NewTextHandler(w, &tint.Options{
 			Level:      level,
 			TimeFormat: time.TimeOnly,
 			NoColor:    colourless || !terminal || runtime.GOOS == "windows",

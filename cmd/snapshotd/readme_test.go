@@ -57,7 +57,7 @@ func TestReadmeWalk(t *testing.T) {
 // skipUnlessCI skips a test for want of a tool, which CI must have.
 func skipUnlessCI(t *testing.T, why string) {
 	t.Helper()
-	if os.Getenv("SNAPSHOTD_CI") != "" {
+	if os.Getenv("CI") != "" {
 		t.Fatal("skipped in CI: " + why)
 	}
 	t.Skip(why)

@@ -27,18 +27,28 @@ type process struct {
 func (p *process) run(ctx context.Context) int {
 	cmd, err := parse(p.args, p.environ, p.stdout)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "snapshotd: %v\nRun \"snapshotd --help\" for all options.\n", err)
+		p.complain("%v\nRun \"snapshotd --help\" for all options.", err)
 		return exitUsage
 	}
 	switch cmd.name {
 	case "serve":
 		return p.serve(ctx, &cmd.Serve, unknownVariables(p.environ))
 	case "version":
-		fmt.Fprintln(p.stdout, buildInfo())
+		p.say("%s", buildInfo())
 		return exitOK
 	case "healthcheck":
 		return p.healthcheck(ctx, &cmd.Healthcheck)
 	default: // help, which has been printed
 		return exitOK
 	}
+}
+
+// say prints a line for whoever called; if that fails there is nobody to tell.
+func (p *process) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.stdout, format+"\n", args...)
+}
+
+// complain prints what went wrong before there is a log, or without one.
+func (p *process) complain(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.stderr, "snapshotd: "+format+"\n", args...)
 }

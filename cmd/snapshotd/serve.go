@@ -51,14 +51,14 @@ func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) 
 	for _, name := range unknown {
 		log.Warn("a variable sets no option", "name", name)
 	}
-	if err := p.newDaemon(o, log).run(ctx, p.started); err != nil {
+	if err := newDaemon(o, log).run(ctx, p.started); err != nil {
 		log.Error("snapshotd has failed", "err", err)
 		return exitFailure
 	}
 	return exitOK
 }
 
-func (p *process) newDaemon(o *serveOptions, log *slog.Logger) *daemon {
+func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 	b := buildInfo()
 	d := &daemon{options: o, log: log}
 	durability, compression := "fsync", o.EnableCompression
@@ -96,8 +96,10 @@ func (p *process) newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 	return d
 }
 
+// transferTime is how long the slowest client may take for so many bytes, a day
+// at most.
 func transferTime(s size) time.Duration {
-	return time.Duration(int64(s)/slowestClient) * time.Second
+	return min(time.Duration(int64(s)/slowestClient), 24*60*60) * time.Second
 }
 
 func (d *daemon) handle(w http.ResponseWriter, r *http.Request) {
@@ -154,7 +156,7 @@ func (d *daemon) run(ctx context.Context, started func(addr string)) error {
 		ReportExpiredOnly: reportOnly,
 	})
 	d.api.Serve(a)
-	d.logContent(ctx, a, time.Since(start))
+	d.logContent(context.WithoutCancel(ctx), a, time.Since(start))
 
 	d.users.RLock()
 	go func() {
