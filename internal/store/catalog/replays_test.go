@@ -49,6 +49,9 @@ func TestReplayOrder(t *testing.T) {
 			t.Errorf("%d a page, up: %v, want %v", limit, up, reversed(want))
 		}
 	}
+	if page, next := c.List(&saga.Query{SagaID: of(first), Limit: 5}); len(page) != 5 || next != nil {
+		t.Errorf("a full last page: %v, next %+v", page, next)
+	}
 
 	// A cursor stays where it is when its record goes and others come.
 	_, next := c.List(&saga.Query{SagaID: of(first), Limit: 2})

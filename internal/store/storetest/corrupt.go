@@ -55,8 +55,11 @@ func testCorruptPut(f *fixture) {
 	s := newSnapshot(orders)
 	f.put(s)
 	f.damage(s.ID)
-	_, err := f.store.Put(f.ctx(), &s.Summary, s.AppendJSON(nil, true))
-	f.wantError("put of its id", err, saga.ErrExists)
+	elsewhere := newSnapshot(refunds, withID(s.ID))
+	for _, again := range []*saga.Snapshot{s, elsewhere} {
+		_, err := f.store.Put(f.ctx(), &again.Summary, again.AppendJSON(nil, true))
+		f.wantError("put of its id", err, saga.ErrExists)
+	}
 	f.unreadable(s.ID)
 }
 
