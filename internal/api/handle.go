@@ -83,7 +83,7 @@ func (c *call) recoverPanic() {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
 	c.server.log.ErrorContext(c.ctx(), "panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))

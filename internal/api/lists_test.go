@@ -48,8 +48,6 @@ func TestSearch(t *testing.T) {
 			`{"snapshots":[{"snapshot_id":"%s","saga_id":"%s","saga_name":"order","step_name":"step-2","step_index":2,`+
 				`"status":"executing","created_at":"2026-11-22T10:00:02+00:00","retention_until":null,"size_bytes":%s}],"next_cursor":null}`+"\n",
 			snapshotID(2), sagaID(0), size))
-		w.get("/v1/snapshots?view=summary&saga_name=refund+%26+return&limit=1").is(200).holds(`"refund \u0026 return"`, "snapshots", "0").
-			is(200)
 		if body := w.get("/v1/snapshots?saga_name=refund+%26+return").body; !strings.Contains(body, "refund & return") {
 			t.Error("escaped for HTML:", body)
 		}

@@ -84,7 +84,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			h.Set("Cache-Control", "private, no-cache")
 		}
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
-		rec := &recorder{ResponseWriter: w}
+		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
 		aborted := true
 		s.cfg.InFlight(1)
 		defer func() {
@@ -165,6 +165,7 @@ func remoteHost(r *http.Request) string {
 // A recorder remembers what went out.
 type recorder struct {
 	http.ResponseWriter
+	head   bool // the body is left out
 	status int
 	bytes  int64
 }
@@ -181,7 +182,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 		r.status = http.StatusOK
 	}
 	n, err := r.ResponseWriter.Write(b)
-	r.bytes += int64(n)
+	if !r.head {
+		r.bytes += int64(n)
+	}
 	return n, err
 }
 

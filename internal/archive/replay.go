@@ -110,14 +110,22 @@ func (a *Archive) checkpoint(ctx context.Context, sagaID uuid.UUID, q *saga.Repl
 		}
 		return s, err
 	}
-	item, err := a.Latest(ctx, &saga.Query{
+	of := &saga.Query{
 		SagaID: uuid.NullUUID{UUID: sagaID, Valid: true},
 		Filter: saga.Filter{StepName: q.CheckpointStep},
-	})
-	if err != nil {
-		return nil, err
 	}
-	return readItem(ctx, item)
+	for {
+		item, err := a.Latest(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		s, err := readItem(ctx, item)
+		if !errors.Is(err, saga.ErrSnapshotNotFound) {
+			return s, err
+		}
+		at := item.Position() // vanished since it was found; the next one is it
+		of.From = &at
+	}
 }
 
 func resume(r *saga.Replay, checkpoint *saga.Snapshot) (*PreparedReplay, error) {

@@ -1,0 +1,299 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/api"
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store"
+	"snapshotd/internal/store/filestore"
+	"snapshotd/internal/store/memstore"
+)
+
+// A failing store does what it is told instead of its work.
+type failing struct {
+	store.Store
+	err   error                                // of every method below
+	panic bool                                 // of Saga
+	open  map[string]func() (io.Reader, error) // instead of a document, by id
+}
+
+func (f *failing) Put(ctx context.Context, s *saga.Summary, doc []byte) (int64, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.Store.Put(ctx, s, doc)
+}
+
+func (f *failing) Ping(ctx context.Context) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.Store.Ping(ctx)
+}
+
+func (f *failing) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	item, err := f.Store.Get(ctx, id)
+	if err == nil {
+		f.spoil(item)
+	}
+	return item, err
+}
+
+func (f *failing) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	page, err := f.Store.List(ctx, q)
+	if err == nil {
+		for i := range page.Items {
+			f.spoil(&page.Items[i])
+		}
+	}
+	return page, err
+}
+
+func (f *failing) spoil(item *store.Item) {
+	if open := f.open[item.ID.String()]; open != nil {
+		item.Open = func(context.Context, bool) (*store.Document, error) {
+			r, err := open()
+			return &store.Document{ReadCloser: io.NopCloser(r), Size: -1}, err
+		}
+	}
+}
+
+func (f *failing) Saga(ctx context.Context, id uuid.UUID) (*saga.Saga, error) {
+	if f.panic {
+		panic("the store has lost its mind")
+	}
+	return f.Store.Saga(ctx, id)
+}
+
+func TestFailuresOfTheStore(t *testing.T) {
+	f := &failing{Store: memstore.New()}
+	w := newWorld(t, f)
+	corrupt := &saga.CorruptError{ID: numbered(0xaaa, 7), Err: errors.New("at byte 3 of /var/lib/secret")}
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{saga.ErrNoSpace, 507, "no_space"},
+		{saga.ErrDegraded, 503, "degraded"},
+		{saga.ErrReadOnly, 503, "degraded"},
+		{saga.ErrOutcomeUnknown, 503, "outcome_unknown"},
+		{saga.ErrUnsupported, 501, "unsupported_by_store"},
+		{context.DeadlineExceeded, 503, "overloaded"},
+		{context.Canceled, 500, "internal"},
+		{corrupt, 500, "snapshot_unreadable"},
+		{errors.New("open /var/lib/secret: no such file"), 500, "internal"},
+		{saga.ErrReplayChanged, 500, "internal"},
+	} {
+		f.err = fmt.Errorf("in /var/lib/secret: %w", c.err)
+		for _, p := range []*answer{
+			w.do("PUT", "/v1/snapshots/"+snapshotID(1), draft(1, 1, ""), "X-Request-Id", "failing"),
+			w.get("/v1/snapshots/" + snapshotID(1)),
+			w.get("/v1/snapshots"),
+			w.get("/v1/sagas/" + sagaID(1) + "/snapshots"),
+			w.get("/v1/sagas/" + sagaID(1) + "/snapshots/latest"),
+			w.do("POST", "/v1/sagas/"+sagaID(1)+"/replays", `{"checkpoint_step": "x"}`),
+		} {
+			p.problem(c.status, c.code)
+			if strings.Contains(p.body, "secret") {
+				t.Error(p.body)
+			}
+			if c.code == "snapshot_unreadable" && !strings.Contains(p.body, snapshotID(7)) {
+				t.Error("the id is not named:", p.body)
+			}
+		}
+	}
+	lines := w.waitForLines(60)
+	for _, line := range lines {
+		if err, _ := line["err"].(string); !strings.Contains(err, "/var/lib/secret") || line["level"] == "INFO" {
+			t.Error(line)
+		}
+	}
+}
+
+func TestReadyzOfAFailingStore(t *testing.T) {
+	f := &failing{Store: memstore.New()}
+	w := newWorld(t, f)
+	for _, c := range []struct {
+		err           error
+		reason, check string
+	}{
+		{saga.ErrDegraded, "degraded", "writable"}, {saga.ErrReadOnly, "degraded", "writable"},
+		{errors.New("secret"), "degraded", "writable"}, {saga.ErrNoSpace, "no_space", "space"},
+	} {
+		f.err = c.err
+		p := w.get("/readyz?verbose").problem(503, "degraded").holds(`"`+c.reason+`"`, "reason")
+		for _, check := range p.object()["checks"].([]any) {
+			if ok := check.(map[string]any)["ok"].(bool); ok == (check.(map[string]any)["name"] == c.check) {
+				t.Error(p.body)
+			}
+		}
+	}
+	w.get("/healthz").is(200)
+	w.server.Drain()
+	w.get("/readyz").problem(503, "draining").holds(`"draining"`, "reason")
+}
+
+func TestPanics(t *testing.T) {
+	w := newWorld(t, &failing{Store: memstore.New(), panic: true})
+	w.get("/v1/sagas/"+sagaID(1), "X-Request-Id", "r1").problem(500, "internal")
+	w.get("/v1/sagas/"+sagaID(1), "Accept-Encoding", "gzip").problem(500, "internal")
+	lines := w.waitForLines(4)
+	if lines[0]["msg"] != "panic" || lines[0]["panic"] != "the store has lost its mind" || lines[0]["request_id"] != "r1" ||
+		!strings.Contains(lines[0]["stack"].(string), "failures_test.go") || lines[1]["level"] != "ERROR" {
+		t.Error(lines[:2])
+	}
+}
+
+// failAfter reads some bytes and then fails.
+type failAfter struct {
+	n   int
+	err error
+}
+
+func (r *failAfter) Read(p []byte) (int, error) {
+	if r.n == 0 {
+		return 0, r.err
+	}
+	n := min(r.n, len(p))
+	r.n -= n
+	for i := range n {
+		p[i] = ' '
+	}
+	return n, nil
+}
+
+func TestPagesOverSpoiledDocuments(t *testing.T) {
+	f := &failing{Store: memstore.New()}
+	w := newWorld(t, f)
+	w.fill(8)
+	gone := func() (io.Reader, error) { return nil, saga.ErrSnapshotNotFound }
+	corrupt := func() (io.Reader, error) { return nil, &saga.CorruptError{Err: errors.New("torn")} }
+	torn := func() (io.Reader, error) { return &failAfter{100, errors.New("checksum")}, nil }
+	list := "/v1/sagas/" + sagaID(1) + "/snapshots"
+
+	f.open = map[string]func() (io.Reader, error){snapshotID(7): gone, snapshotID(3): corrupt, snapshotID(1): torn}
+	w.get(list).snapshots(5).holds(`["`+snapshotID(3)+`","`+snapshotID(1)+`"]`, "unreadable")
+	w.get(list + "?limit=1").snapshots() // the next page has them
+	if got := w.walk(list+"?limit=1", "snapshots", "snapshot_id", nil); len(got) != 1 || got[0] != snapshotID(5) {
+		t.Error(got)
+	}
+	if body := w.get(list + "?pretty").is(200).body; !strings.Contains(body, "  ],\n  \"next_cursor\": null,\n  \"unreadable\": [\n    \"") || !strings.HasSuffix(body, "\"\n  ]\n}\n") {
+		t.Error(body)
+	}
+	w.get(list+"/latest").is(200).holds(`"`+snapshotID(5)+`"`, "snapshot_id")
+	w.get("/v1/snapshots/"+snapshotID(7)).problem(404, "snapshot_not_found")
+	w.get("/v1/snapshots/"+snapshotID(3)).problem(500, "snapshot_unreadable")
+	if p := w.get("/v1/snapshots/"+snapshotID(1)).problem(500, "snapshot_unreadable"); !strings.Contains(p.body, snapshotID(1)) {
+		t.Error(p.body)
+	}
+
+	w.do("POST", "/v1/snapshots", `{"saga_id": "`+sagaID(1)+`", "saga_name": "x", "step_name": "step-7", "step_index": 0, "status": "failed",
+		"context": {"older": true}, "created_at": "2026-11-22T09:00:00Z"}`).is(201)
+	w.do("POST", "/v1/sagas/"+sagaID(1)+"/replays", `{"checkpoint_step": "step-7"}`).is(201).holds(`{"older":true}`, "resume", "context")
+
+	f.open[snapshotID(5)] = func() (io.Reader, error) { return nil, saga.ErrNoSpace }
+	w.get(list).problem(507, "no_space") // nothing has been sent yet
+}
+
+// A failure behind the header breaks the connection off: never a short 200.
+func TestAPageThatFailsOnItsWay(t *testing.T) {
+	for _, coding := range []string{"", "gzip", "zstd"} {
+		f := &failing{Store: memstore.New()}
+		w := newWorld(t, f)
+		for i := range 20 {
+			w.do("PUT", "/v1/snapshots/"+snapshotID(i), whole("context", fmt.Sprintf(`{"i": %d, "text": "%s"}`, i, strings.Repeat("x", 20_000)))).is(201)
+		}
+		f.open = map[string]func() (io.Reader, error){snapshotID(0): func() (io.Reader, error) { return nil, errors.New("disk gone") }}
+		req, err := http.NewRequest(http.MethodGet, w.url+"/v1/snapshots?view=full", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept-Encoding", coding)
+		resp, err := w.client.Do(req)
+		if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		if err == nil {
+			t.Errorf("%q: the page ended as if it were whole", coding)
+		}
+		last := w.waitForLines(21)[20]
+		if last["aborted"] != true || last["err"] != "disk gone" || last["level"] != "WARN" {
+			t.Error(last)
+		}
+	}
+}
+
+func TestPagesAreBoundedInBytes(t *testing.T) {
+	for _, s := range stores[:2] { // sizes count as stored, so compressed ones seldom get there
+		w := newWorld(t, s.open(t), func(cfg *api.Config) { cfg.MaxPageBytes = 3000 })
+		for i := range 10 {
+			w.do("PUT", "/v1/snapshots/"+snapshotID(i), whole("context", fmt.Sprintf(`{"i": %d, "text": "%s"}`, i, strings.Repeat("x", 1000*(i%3))))).is(201)
+		}
+		pages := 0
+		got := w.walk("/v1/snapshots?view=full", "snapshots", "snapshot_id", func() { pages++ })
+		if len(got) != 10 || pages < 2 {
+			t.Errorf("%d snapshots in %d pages", len(got), pages)
+		}
+		if n := len(w.get("/v1/snapshots").ids("snapshots", "snapshot_id")); n != 10 {
+			t.Error("summaries are cut:", n)
+		}
+	}
+	w := newWorld(t, memstore.New(), func(cfg *api.Config) { cfg.MaxPageBytes = 1 })
+	w.fill(3)
+	if got := w.walk("/v1/snapshots?view=full", "snapshots", "snapshot_id", nil); len(got) != 3 {
+		t.Error(got)
+	}
+}
+
+func TestFilesTakenAwayAndSpoiled(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, openDirectory(t, filestore.Config{BasePath: dir}))
+	w.fill(6)
+	file := func(saga, n int) string { return filepath.Join(dir, "snapshots", sagaID(saga), snapshotID(n)+".json") }
+	if err := errors.Join(os.Remove(file(0, 4)), os.WriteFile(file(0, 2), []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	w.get("/v1/sagas/"+sagaID(0)+"/snapshots/latest").problem(500, "snapshot_unreadable")
+	w.get("/v1/sagas/"+sagaID(0)+"/snapshots").snapshots(0).holds(`["`+snapshotID(2)+`"]`, "unreadable")
+	w.get("/v1/snapshots/"+snapshotID(4)).problem(404, "snapshot_not_found")
+	w.get("/v1/snapshots/"+snapshotID(2)).problem(500, "snapshot_unreadable")
+	w.get("/v1/stats").holds("1", "unreadable_files").holds("4", "total_snapshots")
+	w.do("DELETE", "/v1/snapshots/"+snapshotID(2), "").is(204)
+	w.get("/v1/sagas/"+sagaID(0)+"/snapshots/latest").is(200).holds(`"`+snapshotID(0)+`"`, "snapshot_id")
+}
+
+func TestAClientThatHangsUp(t *testing.T) {
+	f := &failing{Store: memstore.New(), err: context.Canceled}
+	status := 0
+	w := newWorld(t, f, func(cfg *api.Config) {
+		cfg.Observe = func(_, _ string, s int, _ time.Duration) { status = s }
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	req := httptest.NewRequest(http.MethodGet, "/v1/snapshots", nil).WithContext(ctx)
+	w.server.ServeHTTP(httptest.NewRecorder(), req)
+	if status != 499 {
+		t.Error(status)
+	}
+}
