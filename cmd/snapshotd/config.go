@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -41,9 +42,10 @@ type healthcheckOptions struct {
 type commands struct {
 	Serve       serveOptions       `cmd:"" default:"withargs" help:"Run the daemon. The default."`
 	Healthcheck healthcheckOptions `cmd:"" help:"Ask a daemon whether it is alive: exit code 0 or 1."`
+	Bench       benchCommands      `cmd:"" help:"Measure what this machine can do."`
 	Version     struct{}           `cmd:"" help:"Print the version."`
 
-	name string // of the one chosen; "" when help was asked for
+	name string // of the one chosen, such as "bench disk"; "" when help was asked for
 }
 
 // parse reads arguments and variables; an argument wins. Help that was asked for
@@ -67,7 +69,7 @@ func parse(args, environ []string, stdout io.Writer) (*commands, error) {
 	if err != nil {
 		return nil, usageError(err)
 	}
-	cmd.name = chosen.Selected().Name
+	cmd.name = commandOf(chosen.Selected())
 	return cmd, nil
 }
 
@@ -84,7 +86,10 @@ func newParser(cmd *commands, environ []string, stdout io.Writer) (*kong.Kong, *
 		kong.Writers(stdout, io.Discard),
 		kong.Exit(func(int) { *helped = true }), // kong asks for it after help alone
 		kong.Help(printHelp),
-		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+			if parent != nil && !hasVariables(parent.Node()) {
+				return nil, nil
+			}
 			// An empty variable is one that is not set: compose files pass those on.
 			name := variable(flag.Name)
 			if value := variables[name]; name != "" && value != "" {
@@ -94,6 +99,17 @@ func newParser(cmd *commands, environ []string, stdout io.Writer) (*kong.Kong, *
 		})),
 	)
 	return parser, helped, err
+}
+
+// commandOf is what is typed to choose a command: "serve", "bench disk".
+func commandOf(node *kong.Node) string {
+	_, command, _ := strings.Cut(node.FullPath(), " ")
+	return command
+}
+
+// hasVariables reports whether a command's options are variables, too.
+func hasVariables(node *kong.Node) bool {
+	return node == nil || !strings.HasPrefix(commandOf(node), "bench")
 }
 
 // variable is the name of an option's variable, "" if it has none.
@@ -117,6 +133,11 @@ func usageError(err error) error {
 	if match == nil {
 		return err
 	}
+	option := fmt.Sprintf("--%s (or %s)", match[1], variable(match[1]))
+	parsing := (*kong.ParseError)(nil)
+	if errors.As(err, &parsing) && !hasVariables(parsing.Context.Selected()) {
+		option = "--" + match[1]
+	}
 	text = strings.TrimPrefix(text, match[0])
 	if missing := valueMissing.FindStringSubmatch(text); missing != nil {
 		rest := strings.TrimPrefix(text, missing[0])
@@ -124,7 +145,7 @@ func usageError(err error) error {
 			text += ", not " + rest
 		}
 	}
-	return fmt.Errorf("--%s (or %s): %s", match[1], variable(match[1]), text)
+	return fmt.Errorf("%s: %s", option, text)
 }
 
 // unknownVariables are those that look like ours but set no option, except what

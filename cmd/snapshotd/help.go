@@ -15,29 +15,31 @@ const helpWidth = 88
 func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	var b strings.Builder
 	command := ctx.Selected()
-	if command == nil {
+	switch {
+	case command == nil:
 		b.WriteString("snapshotd stores saga snapshots and serves them over HTTP.\n\nUsage:\n")
-		for _, c := range ctx.Model.Children {
-			usage := "snapshotd " + c.Name
-			if c == ctx.Model.DefaultCmd {
-				usage = "snapshotd [serve]"
-			}
-			if len(c.Flags) > 0 {
-				usage += " [options]"
-			}
-			fmt.Fprintf(&b, "  %-31s  %s\n", usage, c.Help)
-		}
+		printCommands(&b, ctx.Model.Leaves(true), ctx.Model.DefaultCmd)
 		command = ctx.Model.DefaultCmd
 		b.WriteString("\nOptions of serve:\n")
-	} else {
-		fmt.Fprintf(&b, "%s\n\nUsage: snapshotd %s", command.Help, command.Name)
-		if len(command.Flags) > 0 {
-			b.WriteString(" [options]\n\nOptions:")
+	case len(command.Children) > 0:
+		fmt.Fprintf(&b, "%s\n\nUsage:\n", command.Help)
+		printCommands(&b, command.Leaves(true), nil)
+		fmt.Fprintf(&b, "\n\"snapshotd %s COMMAND --help\" shows the options.\n", command.Name)
+	default:
+		fmt.Fprintf(&b, "%s\n\nUsage: %s\n", command.Help, usage(command, false))
+		if command.Detail != "" {
+			b.WriteString("\n")
+			for line := range wrap(strings.Fields(command.Detail), helpWidth) {
+				fmt.Fprintln(&b, line)
+			}
 		}
-		b.WriteString("\n")
+		printArguments(&b, command.Positional)
+		if len(command.Flags) > 0 {
+			b.WriteString("\nOptions:\n")
+		}
 	}
 	printOptions(&b, command.Flags)
-	if len(command.Flags) > 0 {
+	if len(command.Flags) > 0 && hasVariables(command) {
 		example := command.Flags[0].Name
 		fmt.Fprintf(&b, "\nEach option is a variable, too: --%s is %s. The option wins.\n", example, variable(example))
 	}
@@ -49,18 +51,66 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	return err
 }
 
-func printOptions(b *strings.Builder, flags []*kong.Flag) {
-	left := 0
-	for _, flag := range flags {
-		left = max(left, len(flag.String()))
+// usage is how a command is typed; the default one needs not be.
+func usage(command *kong.Node, byDefault bool) string {
+	text := commandOf(command)
+	if byDefault {
+		text = "[" + text + "]"
 	}
-	for _, flag := range flags {
-		words := strings.Fields(flag.Help)
-		if d := defaultOf(flag); d != "" {
-			words = append(words, "(default "+d+")")
+	text = "snapshotd " + text
+	if len(command.Flags) > 0 {
+		text += " [options]"
+	}
+	for _, argument := range command.Positional {
+		if argument.IsCumulative() {
+			text += " [-- " + argument.Name + " ...]"
+		} else {
+			text += " " + argument.Name
 		}
-		name := flag.String()
-		for line := range wrap(words, helpWidth-left-4) {
+	}
+	return text
+}
+
+func printCommands(b *strings.Builder, commands []*kong.Node, byDefault *kong.Node) {
+	var rows [][2]string
+	for _, c := range commands {
+		rows = append(rows, [2]string{usage(c, c == byDefault), c.Help})
+	}
+	printRows(b, rows)
+}
+
+func printArguments(b *strings.Builder, arguments []*kong.Positional) {
+	var rows [][2]string
+	for _, a := range arguments {
+		rows = append(rows, [2]string{a.Name, a.Help})
+	}
+	if len(rows) > 0 {
+		b.WriteString("\n")
+	}
+	printRows(b, rows)
+}
+
+func printOptions(b *strings.Builder, flags []*kong.Flag) {
+	var rows [][2]string
+	for _, flag := range flags {
+		text := flag.Help
+		if d := defaultOf(flag); d != "" {
+			text += " (default " + d + ")"
+		}
+		rows = append(rows, [2]string{flag.String(), text})
+	}
+	printRows(b, rows)
+}
+
+// printRows prints two columns, the second one wrapped.
+func printRows(b *strings.Builder, rows [][2]string) {
+	left := 0
+	for _, row := range rows {
+		left = max(left, len(row[0]))
+	}
+	for _, row := range rows {
+		name := row[0]
+		for line := range wrap(strings.Fields(row[1]), helpWidth-left-4) {
 			fmt.Fprintf(b, "  %-*s  %s\n", left, name, line)
 			name = ""
 		}

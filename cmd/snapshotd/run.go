@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Exit codes.
@@ -38,6 +39,8 @@ func (p *process) run(ctx context.Context) int {
 		return exitOK
 	case "healthcheck":
 		return p.healthcheck(ctx, &cmd.Healthcheck)
+	case "bench disk", "bench http", "bench ceiling":
+		return p.benchmark(ctx, strings.TrimPrefix(cmd.name, "bench "), &cmd.Bench)
 	default: // help, which has been printed
 		return exitOK
 	}
