@@ -23,7 +23,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := serveOptions{
-		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem", Listen: "127.0.0.1:7420",
+		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem",
+		Durability: "full", MinFree: 64 << 20, Listen: "127.0.0.1:7420",
 		CleanupInterval: duration(time.Minute), MaxBodySize: 16 << 20, MaxPageBytes: 32 << 20,
 		ShutdownTimeout: duration(8 * time.Second), LogLevel: "info", LogFormat: "auto",
 	}
@@ -42,6 +43,8 @@ func TestEveryOption(t *testing.T) {
 		{"enable-compression", "true", true},
 		{"pretty-json", "false", false},
 		{"store", "memory", "memory"},
+		{"durability", "relaxed", "relaxed"},
+		{"min-free", "1GiB", size(1 << 30)},
 		{"listen", ":0", address(":0")},
 		{"default-retention", "30d", duration(30 * 24 * time.Hour)},
 		{"max-snapshots-per-saga", "50", count(50)},

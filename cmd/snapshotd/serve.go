@@ -61,7 +61,7 @@ func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) 
 func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 	b := buildInfo()
 	d := &daemon{options: o, log: log}
-	durability, compression := "fsync", o.EnableCompression
+	durability, compression := o.Durability, o.EnableCompression
 	if o.Store == "memory" {
 		durability, compression = "none", false
 	}
@@ -69,7 +69,7 @@ func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 		Version: b.version, Revision: b.revision,
 		Store: o.Store, Durability: durability, Compression: compression,
 		CleanUpInterval: time.Duration(o.CleanupInterval),
-		SyncTargets:     []string{"file", "directory"},
+		SyncTargets:     filestore.SyncTargets,
 		RejectReasons:   api.RejectReasons,
 		Ready:           d.ready,
 		Logger:          log,
@@ -211,6 +211,8 @@ func (d *daemon) open(ctx context.Context) (s store.Store, reportOnly bool, err 
 			BasePath: string(d.options.BasePath),
 			Compress: d.options.EnableCompression,
 			Indent:   d.options.PrettyJSON,
+			Relaxed:  d.options.Durability == "relaxed",
+			MinFree:  int64(d.options.MinFree),
 			Logger:   d.log,
 			Observer: filestore.Observer{Synced: d.metrics.SyncObserved, Degraded: d.metrics.Degraded},
 			Progress: func(n int) { d.api.Loading(fmt.Sprintf("%d snapshots have been read so far", n)) },
@@ -229,7 +231,7 @@ func (d *daemon) logContent(ctx context.Context, a *archive.Archive, took time.D
 		d.log.Error("the store does not say what it holds", "err", err)
 		return
 	}
-	attrs := []any{"store", stats.Type}
+	attrs := []any{"store", stats.Type, "durability", stats.Durability}
 	if stats.BasePath != "" {
 		attrs = append(attrs, "base_path", stats.BasePath)
 	}

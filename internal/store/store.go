@@ -152,6 +152,10 @@ type Stats struct {
 	BasePath string // absolute; "" for a store without a directory
 	Gzip     bool   // new snapshots are compressed
 
+	// Durability is full when what is acknowledged is on stable storage, relaxed when
+	// it is handed to the operating system, none when it is only in memory.
+	Durability string
+
 	Sagas, Snapshots, Replays int
 	SnapshotsByStatus         map[string]int
 	ReplaysByStatus           map[saga.ReplayStatus]int

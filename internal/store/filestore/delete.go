@@ -3,9 +3,6 @@ package filestore
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/google/uuid"
@@ -182,28 +179,29 @@ func (s *Store) unlink(d *doomed) (gone int, err error) {
 		*d = doomed{}
 		return 0, err
 	}
-	stays := map[catalog.Unreadable]bool{}
-	dirs := map[uuid.UUID]bool{}
-	for _, f := range d.files {
-		e := os.Remove(filepath.Join(s.disk.saga(f.SagaID), f.Name))
-		switch {
-		case e == nil:
-			dirs[f.SagaID] = true
-		case errors.Is(e, fs.ErrNotExist):
-			dirs[f.SagaID] = true
-			gone++
-		default:
+	if len(d.files) == 0 {
+		return 0, nil
+	}
+	names := make([]string, len(d.files))
+	for i, f := range d.files {
+		names[i] = snapshotFile(f.SagaID, f.Name)
+	}
+	stay, missing, err := s.journal.remove(names)
+	if err != nil {
+		*d = doomed{}
+		return 0, s.failed(err)
+	}
+	stays, dirs := map[catalog.Unreadable]bool{}, map[uuid.UUID]bool{}
+	for i, f := range d.files {
+		if e := stay[names[i]]; e != nil {
 			stays[f] = true
 			err = errors.Join(err, writeError(e))
+			continue
 		}
+		dirs[f.SagaID] = true
 	}
+	gone = len(missing)
 	d.drop(stays)
-	for id := range dirs {
-		if e := s.disk.syncDir(s.disk.saga(id)); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			*d = doomed{}
-			return 0, s.unknown(e)
-		}
-	}
 	for _, r := range d.records {
 		s.catalog.Remove(r.ID)
 	}
@@ -223,7 +221,7 @@ func (s *Store) tidy(sagaID uuid.UUID) {
 		lock := s.sagas.of(sagaID)
 		lock.Lock()
 		defer lock.Unlock()
-		if !s.catalog.Contains(sagaID) && os.Remove(s.disk.saga(sagaID)) == nil {
+		if !s.catalog.Contains(sagaID) && s.disk.remove(s.disk.saga(sagaID)) == nil {
 			if err := s.indexer.remove(sagaID); err == nil {
 				return
 			}

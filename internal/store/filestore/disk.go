@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"snapshotd/internal/saga"
+	"snapshotd/internal/store/filestore/vfs"
 )
 
 // maxFileSize bounds what is read into memory of one file, before and after
@@ -21,96 +24,129 @@ const maxFileSize = 256 << 20
 
 var errNotRegular = errors.New("it is not a regular file")
 
-// A disk makes, replaces and removes files so that a crash at any point leaves
-// the old state or the new one. It is the only part of this package that writes.
+// A disk is the files below the base directory, as far as they are changed.
 type disk struct {
 	layout
+	fs       vfs.FS
 	sequence atomic.Uint64
 	synced   func(target string, took time.Duration)
+
+	// touched are files and directories that wait for the next checkpoint, on systems
+	// that cannot sync everything at once.
+	mu      sync.Mutex
+	touched map[string]bool
 }
 
-// temporary writes a new file beside the data and syncs it, if durable. The caller
-// publishes or removes it.
+// syncsAll is true on systems that have syncfs(2).
+const syncsAll = runtime.GOOS == "linux"
+
+// temporary writes a new file beside the data, and syncs it if durable. The caller
+// gives it a name or removes it.
 func (d *disk) temporary(data []byte, durable bool) (path string, info fs.FileInfo, err error) {
 	n := d.sequence.Add(1)
 	path = filepath.Join(d.tmp(int(n%tmpDirs)), strconv.FormatUint(n, 10))
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.fileMode)
+	f, err := d.fs.Create(path, d.fileMode)
 	if err != nil {
 		return "", nil, err
 	}
-	info, err = d.fill(f, data, durable)
+	_, err = f.Write(data)
+	if err == nil && durable {
+		err = d.timed("file", f.Sync)
+	}
+	if err == nil {
+		info, err = f.Stat()
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", nil, errors.Join(err, os.Remove(path))
+		return "", nil, errors.Join(err, d.fs.Remove(path))
 	}
 	return path, info, nil
 }
 
-func (d *disk) fill(f *os.File, data []byte, durable bool) (fs.FileInfo, error) {
-	if err := f.Chmod(d.fileMode); err != nil { // whatever the umask
-		return nil, err
-	}
-	if _, err := f.Write(data); err != nil {
-		return nil, err
-	}
-	if durable {
-		if err := d.sync(f, "file"); err != nil {
-			return nil, err
-		}
-	}
-	return f.Stat()
+// publish gives a temporary file a name that must be free, in a directory that
+// is made if it is missing.
+func (d *disk) publish(tmp, name string) error {
+	return d.inDirectory(name, func(path string) error { return d.fs.RenameNew(tmp, path) })
 }
 
-// create makes a new file with the data on stable storage, its name not yet
-// being so: the caller syncs the directory. An existing file is fs.ErrExist, a missing
-// directory fs.ErrNotExist.
-func (d *disk) create(path string, data []byte, orMkdir bool) (info fs.FileInfo, err error) {
-	tmp, info, err := d.temporary(data, true)
-	if err != nil {
-		return nil, err
-	}
-	err = renameNoReplace(tmp, path)
-	if orMkdir && errors.Is(err, fs.ErrNotExist) {
+// replace puts a temporary file in the place of what bears the name.
+func (d *disk) replace(tmp, name string) error {
+	return d.inDirectory(name, func(path string) error { return d.fs.Rename(tmp, path) })
+}
+
+func (d *disk) inDirectory(name string, rename func(path string) error) error {
+	path := d.path(name)
+	err := rename(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		if err = d.mkdir(filepath.Dir(path)); err == nil {
-			err = renameNoReplace(tmp, path)
+			err = rename(path)
 		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(tmp))
-	}
-	return info, nil
+	return err
 }
 
-// replace puts the data in the place of a file, if durable synced like create.
-func (d *disk) replace(path string, data []byte, durable bool) error {
-	tmp, _, err := d.temporary(data, durable)
-	if err != nil {
+func (d *disk) remove(path string) error { return d.fs.Remove(path) }
+
+// mkdir makes a directory, unless it is there.
+func (d *disk) mkdir(path string) error {
+	if err := d.fs.Mkdir(path, d.dirMode); !errors.Is(err, fs.ErrExist) {
 		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return errors.Join(err, os.Remove(tmp))
 	}
 	return nil
 }
 
-// mkdir makes a directory, unless it is there.
-func (d *disk) mkdir(path string) error {
-	if err := os.Mkdir(path, d.dirMode); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil
-		}
-		return err
-	}
-	return os.Chmod(path, d.dirMode) // whatever the umask
-}
-
 // syncDir makes the names in a directory durable.
 func (d *disk) syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
+	return d.timed("directory", func() error { return d.fs.SyncDir(path) })
+}
+
+// syncAll makes all changes so far durable: at once where the system can do that,
+// else those of the touched files.
+func (d *disk) syncAll(touched map[string]bool) error {
+	if syncsAll {
+		return d.timed("filesystem", func() error { return d.fs.SyncAll(d.base) })
 	}
-	defer f.Close()
-	return d.sync(f, "directory")
+	dirs := map[string]bool{}
+	for name := range touched {
+		dir := filepath.Dir(d.path(name))
+		dirs[dir], dirs[filepath.Dir(dir)] = true, true
+		f, err := d.fs.Open(d.path(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(d.timed("file", f.Sync), f.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for dir := range dirs {
+		if err := d.syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// touch notes a changed file for a system without syncAll.
+func (d *disk) touch(name string) {
+	if syncsAll {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.touched == nil {
+		d.touched = map[string]bool{}
+	}
+	d.touched[name] = true
+}
+
+func (d *disk) takeTouched() map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	touched := d.touched
+	d.touched = nil
+	return touched
 }
 
 // A syncError is a failed sync: what was written may be lost whatever is done
@@ -119,9 +155,9 @@ type syncError struct{ error }
 
 func (e syncError) Unwrap() error { return e.error }
 
-func (d *disk) sync(f *os.File, target string) error {
+func (d *disk) timed(target string, sync func() error) error {
 	start := time.Now()
-	err := syncFile(f)
+	err := sync()
 	d.synced(target, time.Since(start))
 	if err != nil {
 		return syncError{err}

@@ -3,7 +3,6 @@
 package filestore
 
 import (
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -12,18 +11,6 @@ import (
 )
 
 const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-
-func syncFile(f *os.File) error { return f.Sync() }
-
-// linkNoReplace gives a file a name that must be free; link(2) promises that.
-func linkNoReplace(from, to string) error {
-	if err := os.Link(from, to); err != nil {
-		return err
-	}
-	// The name stands; the temporary one goes at the next start at the latest.
-	_ = os.Remove(from)
-	return nil
-}
 
 // diskUsage asks the filesystem with statfs(2).
 func diskUsage(path string) (store.Disk, error) {

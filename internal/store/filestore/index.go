@@ -157,7 +157,7 @@ func (x *indexer) write(id uuid.UUID) error {
 	if info, err := os.Lstat(path); err == nil {
 		before = info.Size()
 	}
-	if err := x.disk.replace(path, text, false); err != nil {
+	if err := x.replace(id, text); err != nil {
 		return err
 	}
 	x.size.Add(int64(len(text)) - before)
@@ -171,13 +171,24 @@ func (x *indexer) write(id uuid.UUID) error {
 	return nil
 }
 
+func (x *indexer) replace(id uuid.UUID, text []byte) error {
+	tmp, _, err := x.disk.temporary(text, false)
+	if err != nil {
+		return err
+	}
+	if err := x.disk.fs.Rename(tmp, x.disk.index(id)); err != nil {
+		return errors.Join(err, x.disk.remove(tmp))
+	}
+	return nil
+}
+
 // remove takes away the index file of a saga that has nothing left. The caller
 // holds the saga's lock.
 func (x *indexer) remove(id uuid.UUID) error {
 	path := x.disk.index(id)
 	info, err := os.Lstat(path)
 	if err == nil {
-		err = os.Remove(path)
+		err = x.disk.remove(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -16,7 +16,7 @@ import (
 //	  snapshots/<saga_id>/<snapshot_id>.json[.gz]   the truth
 //	  indexes/<saga_id>.json                        derived from it, in list order
 //	  replays/<replay_id>.json
-//	  .snapshotd/lock format tmp/<0..f>/            ours alone
+//	  .snapshotd/lock format log/ tmp/<0..f>/ quarantine/   ours alone
 type layout struct {
 	base              string
 	fileMode, dirMode os.FileMode
@@ -42,8 +42,35 @@ func (l *layout) tmp(i int) string {
 	return filepath.Join(l.own(), "tmp", strconv.FormatInt(int64(i), 16))
 }
 
+func (l *layout) log() string        { return filepath.Join(l.own(), "log") }
+func (l *layout) quarantine() string { return filepath.Join(l.own(), "quarantine") }
+
 func (l *layout) saga(id uuid.UUID) string {
 	return filepath.Join(l.snapshots(), id.String())
+}
+
+// path is where a file lies whose name is relative to the base directory.
+func (l *layout) path(name string) string { return filepath.Join(l.base, name) }
+
+// snapshotFile and replayFile are names relative to the base directory.
+func snapshotFile(sagaID uuid.UUID, name string) string {
+	return filepath.Join("snapshots", sagaID.String(), name)
+}
+
+func replayFile(id uuid.UUID) string {
+	return filepath.Join("replays", id.String()+plainSuffix)
+}
+
+// isOurs reports whether a relative name is that of a snapshot or a replay.
+func isOurs(name string) bool {
+	dir, file := filepath.Split(name)
+	_, gzip, ok := parseName(file)
+	if dir == "replays"+string(filepath.Separator) {
+		return ok && !gzip
+	}
+	root, sagaID := filepath.Split(filepath.Clean(dir))
+	_, isID := parseStem(sagaID)
+	return ok && isID && root == "snapshots"+string(filepath.Separator)
 }
 
 func (l *layout) index(sagaID uuid.UUID) string {

@@ -17,6 +17,7 @@ import (
 
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store/catalog"
+	"snapshotd/internal/store/filestore/vfs"
 )
 
 // formatVersion is that of the directory as layout draws it.
@@ -39,6 +40,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Observer.Degraded == nil {
 		cfg.Observer.Degraded = func() {}
 	}
+	if cfg.FS == nil {
+		cfg.FS = vfs.OS{}
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(int) {}
 	}
@@ -48,7 +52,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, log: cfg.Logger, catalog: catalog.New()}
 	s.buffers.New = func() any { return new([]byte) }
-	s.disk.base, s.disk.synced = base, cfg.Observer.Synced
+	s.disk.base, s.disk.synced, s.disk.fs = base, cfg.Observer.Synced, cfg.FS
+	s.journal.disk, s.journal.fail = &s.disk, s.degrade
+	s.journal.wake, s.journal.stop = make(chan struct{}, 1), make(chan struct{})
 	if err := s.makeDirectories(); err != nil {
 		return nil, fmt.Errorf("base path %s: %w", base, err)
 	}
@@ -56,6 +62,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("base path %s: %w", base, err)
 	}
 	if err := s.load(ctx); err != nil {
+		close(s.journal.stop)
+		s.journal.done.Wait()
+		if s.journal.log != nil {
+			err = errors.Join(err, s.journal.log.Close())
+		}
 		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.held.Close())
 	}
 	return s, nil
@@ -82,7 +93,7 @@ func (s *Store) makeDirectories() error {
 		return errors.New("it is not a directory")
 	}
 	s.disk.fileMode, s.disk.dirMode = modesLike(info.Mode())
-	dirs := []string{s.disk.snapshots(), s.disk.indexes(), s.disk.replays(), s.disk.own(), filepath.Dir(s.disk.tmp(0))}
+	dirs := []string{s.disk.snapshots(), s.disk.indexes(), s.disk.replays(), s.disk.own(), s.disk.log(), filepath.Dir(s.disk.tmp(0))}
 	for i := range tmpDirs {
 		dirs = append(dirs, s.disk.tmp(i))
 	}
@@ -102,6 +113,10 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.clearTemporary(); err != nil {
 		return err
 	}
+	if err := s.recoverLog(); err != nil {
+		return err
+	}
+	s.journal.start()
 	s.indexer = newIndexer(&s.disk, s.catalog, &s.sagas, s.log)
 	if err := s.loadSnapshots(ctx); err != nil {
 		return err
@@ -111,7 +126,11 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	if !known {
 		text, _ := json.Marshal(format{Version: formatVersion})
-		if err := s.disk.replace(s.disk.format(), append(text, '\n'), true); err != nil {
+		tmp, _, err := s.disk.temporary(append(text, '\n'), true)
+		if err != nil {
+			return err
+		}
+		if err := s.disk.fs.Rename(tmp, s.disk.format()); err != nil {
 			return err
 		}
 		if err := s.disk.syncDir(s.disk.own()); err != nil {

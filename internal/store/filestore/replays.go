@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 
 	"github.com/google/uuid"
 
@@ -29,26 +28,22 @@ func (s *Store) PutReplay(ctx context.Context, r *saga.Replay, expect saga.Repla
 	case expect != "" && (!ok || known.Unreadable || known.Status != expect):
 		return saga.ErrReplayChanged
 	}
-	if err := s.checkWritable(); err != nil {
+	if err := s.checkRoom(); err != nil {
 		return err
 	}
-	path := s.disk.replay(r.ID)
 	text := append(r.AppendJSON(nil, s.cfg.Indent), '\n')
 	if expect == "" {
-		_, err = s.disk.create(path, text, false)
+		_, err = s.journal.create(replayFile(r.ID), text)
 		if errors.Is(err, fs.ErrExist) {
 			record, _, _ := s.examineReplay(r.ID) // somebody put it there behind us
 			s.replays.Put(record)
 			return saga.ErrExists
 		}
 	} else {
-		err = s.disk.replace(path, text, true)
+		err = s.journal.replace(replayFile(r.ID), text)
 	}
 	if err != nil {
 		return s.failed(err)
-	}
-	if err := s.disk.syncDir(s.disk.replays()); err != nil {
-		return s.unknown(err)
 	}
 	s.replays.Put(replayRecord(r, int64(len(text))))
 	return nil
@@ -151,24 +146,21 @@ func (s *Store) DeleteReplays(ctx context.Context, sagaID uuid.UUID) (int, error
 	if err := s.checkWritable(); err != nil {
 		return 0, err
 	}
-	deleted := 0
+	names := make([]string, len(ids))
 	for i, id := range ids {
-		err := os.Remove(s.disk.replay(id))
-		switch {
-		case err == nil:
-			deleted++
-		case errors.Is(err, fs.ErrNotExist):
-		case i == 0:
-			return 0, writeError(err)
-		default:
-			return 0, s.unknown(err)
+		names[i] = replayFile(id)
+	}
+	stay, gone, err := s.journal.remove(names)
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	for i, id := range ids {
+		if stay[names[i]] == nil {
+			s.replays.Remove(id)
 		}
 	}
-	if err := s.disk.syncDir(s.disk.replays()); err != nil {
-		return 0, s.unknown(err)
+	for _, err := range stay {
+		return len(ids) - len(stay) - len(gone), writeError(err)
 	}
-	for _, id := range ids {
-		s.replays.Remove(id)
-	}
-	return deleted, nil
+	return len(ids) - len(gone), nil
 }

@@ -22,6 +22,7 @@ import (
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store"
 	"snapshotd/internal/store/catalog"
+	"snapshotd/internal/store/filestore/vfs"
 )
 
 // Config says where and how a Store keeps its files.
@@ -29,6 +30,9 @@ type Config struct {
 	BasePath string // made with its parents if it is missing
 	Compress bool   // write new snapshots as .json.gz
 	Indent   bool   // lay replay records out for people; snapshots come laid out
+	Relaxed  bool   // acknowledge without waiting for the disk: a crash may lose or tear what is some seconds old
+	MinFree  int64  // bytes: with less space available nothing new is stored, so that deleting goes on
+	FS       vfs.FS // nil = the operating system's
 	Logger   *slog.Logger
 	Observer Observer
 	Progress func(snapshots int) // told now and then while Open reads; nil = nobody is
@@ -37,9 +41,13 @@ type Config struct {
 // An Observer is told what cannot be seen from outside. Nil functions are not
 // called.
 type Observer struct {
-	Synced   func(target string, took time.Duration) // target: file or directory
+	Synced   func(target string, took time.Duration) // target: one of SyncTargets
 	Degraded func()
 }
+
+// SyncTargets are what an Observer hears of: commits of the log, checkpoints of
+// the filesystem behind it, and single files and directories.
+var SyncTargets = []string{"log", "filesystem", "file", "directory"}
 
 // A Store is a store.Store on a directory. One process at a time may open it.
 type Store struct {
@@ -53,6 +61,7 @@ type Store struct {
 	ids     keyLocks
 	sagas   sagaLocks
 	indexer *indexer
+	journal journal
 	buffers sync.Pool
 	closed  atomic.Int64 // directories of sagas that we may not read
 	// degraded holds the sync error after which nothing is written any more.
@@ -76,7 +85,7 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 	if s.known(sum.ID) {
 		return 0, saga.ErrExists
 	}
-	if err := s.checkWritable(); err != nil {
+	if err := s.checkRoom(); err != nil {
 		return 0, err
 	}
 	record := catalog.Record{Summary: *sum, Location: catalog.Location{
@@ -94,14 +103,12 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 	lock := s.sagas.of(sum.SagaID)
 	lock.RLock()
 	defer lock.RUnlock()
-	dir := s.disk.saga(sum.SagaID)
 	// A file of the other suffix would shadow this one, or be shadowed by it.
-	if other := snapshotName(sum.ID, !s.cfg.Compress); exists(filepath.Join(dir, other)) {
+	if other := snapshotName(sum.ID, !s.cfg.Compress); exists(filepath.Join(s.disk.saga(sum.SagaID), other)) {
 		return 0, s.adopt(sum.SagaID, other)
 	}
-	_, settled := s.catalog.Saga(sum.SagaID)
 	name := snapshotName(sum.ID, s.cfg.Compress)
-	info, err := s.disk.create(filepath.Join(dir, name), data, true)
+	info, err := s.journal.create(snapshotFile(sum.SagaID, name), data)
 	if errors.Is(err, fs.ErrExist) {
 		return 0, s.adopt(sum.SagaID, name)
 	}
@@ -109,14 +116,6 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 		return 0, s.failed(err)
 	}
 	record.Modified = info.ModTime().UnixNano()
-	if err := s.disk.syncDir(dir); err != nil {
-		return 0, s.unknown(err)
-	}
-	if !settled { // the name of the directory itself may be new
-		if err := s.disk.syncDir(s.disk.snapshots()); err != nil {
-			return 0, s.unknown(err)
-		}
-	}
 	s.catalog.Insert(&record)
 	s.indexer.changed(sum.SagaID)
 	return record.SizeBytes, nil
@@ -150,6 +149,21 @@ func (s *Store) checkWritable() error {
 	return nil
 }
 
+// checkRoom fails when nothing new may be stored.
+func (s *Store) checkRoom() error {
+	if err := s.checkWritable(); err != nil {
+		return err
+	}
+	usage, err := diskUsage(s.disk.base)
+	if err != nil {
+		return writeError(err)
+	}
+	if usage.AvailableBytes <= s.cfg.MinFree || usage.Files > 0 && usage.FreeFiles == 0 {
+		return saga.ErrNoSpace
+	}
+	return nil
+}
+
 // degrade stops all writing until a restart. After a failed sync the kernel may
 // have dropped what was to be written, and a later sync would not tell.
 func (s *Store) degrade(err error) {
@@ -159,8 +173,13 @@ func (s *Store) degrade(err error) {
 	}
 }
 
-// failed judges an error of a change that has left nothing behind.
+// failed judges an error of the journal.
 func (s *Store) failed(err error) error {
+	var unknown unknownError
+	if errors.As(err, &unknown) {
+		s.degrade(err)
+		return fmt.Errorf("%w: %w", saga.ErrOutcomeUnknown, err)
+	}
 	judged := writeError(err)
 	var sync syncError
 	if errors.As(err, &sync) && !errors.Is(judged, saga.ErrNoSpace) {
@@ -168,12 +187,6 @@ func (s *Store) failed(err error) error {
 		return s.checkWritable()
 	}
 	return judged
-}
-
-// unknown judges a failed sync of a change that is visible already.
-func (s *Store) unknown(err error) error {
-	s.degrade(err)
-	return fmt.Errorf("%w: %w", saga.ErrOutcomeUnknown, err)
 }
 
 // Get finds a snapshot by its id.
@@ -329,7 +342,10 @@ func (s *Store) Stats(ctx context.Context, now saga.Time) (*store.Stats, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stats := &store.Stats{Type: "filesystem", BasePath: s.disk.base, Gzip: s.cfg.Compress}
+	stats := &store.Stats{Type: "filesystem", BasePath: s.disk.base, Gzip: s.cfg.Compress, Durability: "full"}
+	if s.cfg.Relaxed {
+		stats.Durability = "relaxed"
+	}
 	s.catalog.Fill(stats, now)
 	stats.Replays, stats.ReplaysByStatus, stats.ReplayBytes, stats.UnreadableReplays = s.replays.Counts()
 	stats.UnreadableSnapshots += int(s.closed.Load())
@@ -345,24 +361,15 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.checkWritable(); err != nil {
-		return err
-	}
 	if err := writable(s.disk.base); err != nil {
 		return writeError(err)
 	}
-	usage, err := diskUsage(s.disk.base)
-	if err != nil {
-		return writeError(err)
-	}
-	if usage.AvailableBytes == 0 || usage.Files > 0 && usage.FreeFiles == 0 {
-		return saga.ErrNoSpace
-	}
-	return nil
+	return s.checkRoom()
 }
 
-// Close writes the index files that are behind and gives the directory back.
+// Close writes the index files that are behind, settles the log and gives the
+// directory back.
 func (s *Store) Close() error {
 	s.indexer.close()
-	return s.held.Close()
+	return errors.Join(s.journal.close(), s.held.Close())
 }

@@ -235,7 +235,7 @@ func (s *Store) Stats(ctx context.Context, now saga.Time) (*store.Stats, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stats := &store.Stats{Type: "memory"}
+	stats := &store.Stats{Type: "memory", Durability: "none"}
 	s.catalog.Fill(stats, now)
 	stats.Replays, stats.ReplaysByStatus, stats.ReplayBytes, stats.UnreadableReplays = s.replays.Counts()
 	return stats, nil

@@ -98,7 +98,7 @@ func (f *fixture) sameSnapshotStats(got, want *store.Stats) {
 // nothing has may be counted as 0 or not at all.
 func counts(s *store.Stats) store.Stats {
 	c := *s
-	c.Type, c.BasePath, c.Gzip, c.Disk = "", "", false, store.Disk{}
+	c.Type, c.BasePath, c.Gzip, c.Durability, c.Disk = "", "", false, "", store.Disk{}
 	c.IndexBytes, c.ReplayBytes = 0, 0
 	c.SnapshotsByStatus, c.ReplaysByStatus = counted(s.SnapshotsByStatus), counted(s.ReplaysByStatus)
 	return c

@@ -1,0 +1,154 @@
+package filestore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"snapshotd/internal/store/filestore/wal"
+)
+
+// recoverLog brings the files up to what the log has acknowledged, and starts the
+// log anew. It may be cut off and done again at any point.
+func (s *Store) recoverLog() error {
+	found, err := wal.Recover(s.disk.log())
+	if err != nil {
+		return err
+	}
+	for _, damage := range found.Damage {
+		s.log.Error("the log is damaged: changes that were acknowledged may be lost", "damage", damage)
+	}
+	restored, err := s.replay(found.Records)
+	if err != nil {
+		return fmt.Errorf("the log could not be replayed: %w", err)
+	}
+	if len(found.Records) > 0 {
+		if err := s.disk.syncAll(s.disk.takeTouched()); err != nil {
+			return err
+		}
+		s.log.Info("the log has been replayed", "records", len(found.Records), "files_restored", restored)
+	}
+	if len(found.Damage) > 0 {
+		if found, err = s.quarantineLog(); err != nil {
+			return err
+		}
+	}
+	for _, path := range found.Unfinished {
+		if err := s.disk.remove(path); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Relaxed {
+		return s.dropLog()
+	}
+	s.journal.log = wal.New(wal.Config{
+		FS: s.disk.fs, Dir: s.disk.log(), Mode: s.disk.fileMode,
+		SegmentSize: s.segmentSize(), Segments: segmentsAhead,
+		Synced: func(took time.Duration) { s.cfg.Observer.Synced("log", took) },
+		Filled: s.journal.nudge,
+	}, found)
+	if len(found.Records) > 0 {
+		return s.journal.log.Release(s.journal.log.Next())
+	}
+	return nil
+}
+
+func (s *Store) segmentSize() int64 {
+	usage, err := diskUsage(s.disk.base)
+	if err != nil {
+		return segmentSize
+	}
+	return max(segmentSizeMin, min(segmentSize, usage.AvailableBytes/64))
+}
+
+// replay makes the files what the last record about each says.
+func (s *Store) replay(records [][]byte) (restored int, err error) {
+	type wanted struct {
+		change change
+		data   []byte
+	}
+	last := map[string]wanted{}
+	for _, record := range records {
+		c, name, data, err := parseRecord(record)
+		if err != nil {
+			s.log.Error("the log is damaged: changes that were acknowledged may be lost", "damage", err)
+			continue
+		}
+		last[name] = wanted{c, data}
+	}
+	for name, w := range last {
+		path := s.disk.path(name)
+		switch w.change {
+		case changeWrite:
+			if same(path, w.data) {
+				continue
+			}
+			tmp, _, err := s.disk.temporary(w.data, false)
+			if err == nil {
+				err = s.disk.replace(tmp, name)
+			}
+			if err != nil {
+				return restored, err
+			}
+			restored++
+		case changeRemove:
+			if err := s.disk.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return restored, err
+			}
+			if filepath.Dir(filepath.Dir(path)) == s.disk.snapshots() {
+				_ = s.disk.remove(filepath.Dir(path)) // only an empty one goes
+			}
+		}
+		s.disk.touch(name)
+	}
+	return restored, nil
+}
+
+// same reports whether a file holds the bytes.
+func same(path string, data []byte) bool {
+	f, info, err := open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if info.Size() != int64(len(data)) {
+		return false
+	}
+	text, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(text, data)
+}
+
+// quarantineLog puts a damaged log aside, for whoever wants to look at it.
+func (s *Store) quarantineLog() (*wal.Found, error) {
+	if err := s.disk.mkdir(s.disk.quarantine()); err != nil {
+		return nil, err
+	}
+	aside := filepath.Join(s.disk.quarantine(), "log-"+strconv.FormatInt(time.Now().UnixNano(), 10))
+	if err := s.disk.fs.Rename(s.disk.log(), aside); err != nil {
+		return nil, err
+	}
+	if err := s.disk.mkdir(s.disk.log()); err != nil {
+		return nil, err
+	}
+	s.log.Error("the damaged log has been put aside", "path", aside)
+	return &wal.Found{}, errors.Join(s.disk.syncDir(s.disk.quarantine()), s.disk.syncDir(s.disk.own()))
+}
+
+// dropLog removes a log that has been replayed and is not to be continued.
+func (s *Store) dropLog() error {
+	entries, err := os.ReadDir(s.disk.log())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.disk.remove(filepath.Join(s.disk.log(), e.Name())); err != nil {
+			return err
+		}
+	}
+	return s.disk.syncDir(s.disk.log())
+}

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package vfs
+
+import (
+	"errors"
+	"os"
+)
+
+func datasync(f *os.File) error { return f.Sync() }
+
+func syncAll(string) error { return errors.ErrUnsupported }

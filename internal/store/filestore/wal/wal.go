@@ -1,0 +1,440 @@
+// Package wal is a write-ahead log with group commit: the records of all who
+// write at the same time reach stable storage by one write and one fdatasync.
+//
+// The log is a set of segment files, filled with zeros when they are made and
+// overwritten in place ever after, so that a commit moves no metadata. A segment
+// starts with "sdwal\x00\x00\x01" and 8 random bytes, its key. What is committed at
+// once is a frame (all numbers little endian):
+//
+//	 0  8  the segment's key, so that nobody can plant a frame in a record
+//	 8  8  index: of the frame, one more than that of the frame before
+//	16  8  mark: frames below it are settled, see Release
+//	24  4  length of the payload
+//	28  4  CRC-32C of bytes 8 to 27 and the payload
+//	32     payload: for each record its length in 4 bytes, and its bytes
+//
+// A frame is there as a whole or not at all, and the next one is written only
+// when it is on stable storage. So a last frame that is torn was never
+// acknowledged, and one that is missing among others is damage. Frames of an
+// earlier use of a segment lie below the mark.
+package wal
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"snapshotd/internal/store/filestore/vfs"
+)
+
+const (
+	magic       = "sdwal\x00\x00\x01"
+	segmentHead = 16
+	headerSize  = 32
+	recordHead  = 4
+	reserve     = 64 // of each segment, for frames that only carry a mark: they must always fit
+	suffix      = ".log"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrClosed is returned by a log after Close.
+var ErrClosed = errors.New("the log is closed")
+
+// A FailedError is what a log answers after a write or a sync has failed: whether
+// the records of that commit are on disk is not known, and nothing more is
+// written.
+type FailedError struct{ Err error }
+
+func (e *FailedError) Error() string { return "the log has failed: " + e.Err.Error() }
+
+// Unwrap answers the cause.
+func (e *FailedError) Unwrap() error { return e.Err }
+
+// A FullError is what a log answers when a segment was needed and could not be
+// made. The records are not in the log, and it goes on.
+type FullError struct{ Err error }
+
+func (e *FullError) Error() string { return "the log has no room: " + e.Err.Error() }
+
+// Unwrap answers the cause.
+func (e *FullError) Unwrap() error { return e.Err }
+
+// Config says where a Log writes.
+type Config struct {
+	FS          vfs.FS
+	Dir         string
+	Mode        fs.FileMode              // of segment files
+	SegmentSize int64                    // of new segments, in bytes
+	Segments    int                      // how many are filled before Admit has callers wait
+	Synced      func(took time.Duration) // told of every commit
+	Filled      func()                   // told when a segment is full, so that a checkpoint can free it
+}
+
+// A Log is safe for concurrent use.
+type Log struct {
+	cfg     Config
+	wake    chan struct{}
+	stopped chan struct{}
+
+	mu      sync.Mutex
+	queue   []*group // to be committed, the last one still gathering
+	next    uint64   // index of the next frame
+	mark    uint64   // frames below it are settled, and a frame on disk says so
+	marking uint64   // what the next frame is to say
+	latest  uint64   // one more than the index of the last frame with records
+	failed  error
+	closed  bool
+	freed   chan struct{} // closed, and made anew, when Release has freed a segment
+
+	active *segment
+	full   []*segment // oldest first
+	free   []*segment
+	names  int // of segments made so far
+	spare  sync.WaitGroup
+	making bool
+}
+
+type segment struct {
+	path   string
+	key    [8]byte
+	file   vfs.File
+	size   int64
+	offset int64
+	last   uint64 // index of its last frame
+}
+
+// A group is what is committed at once.
+type group struct {
+	frame []byte
+	done  chan struct{}
+	err   error
+}
+
+// A Ticket stands for a record on its way to stable storage.
+type Ticket struct{ g *group }
+
+// Wait returns when the record is on stable storage, or why it is not: a
+// *FailedError when that is not known, a *FullError when it certainly is not.
+func (t Ticket) Wait() error {
+	<-t.g.done
+	return t.g.err
+}
+
+// New returns a log that goes on behind what Recover has found.
+func New(cfg Config, found *Found) *Log {
+	l := &Log{
+		cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), freed: make(chan struct{}),
+		next: found.next, mark: found.next, marking: found.next, names: found.names, free: found.segments,
+	}
+	if len(l.free) == 0 {
+		l.making = true
+		l.spare.Go(l.makeSpare)
+	}
+	go l.run()
+	return l
+}
+
+// MaxRecord is the size in bytes of the largest record that can be appended.
+func (l *Log) MaxRecord() int {
+	return int(l.cfg.SegmentSize)/2 - segmentHead - headerSize - recordHead - reserve
+}
+
+// Append hands a record over to be committed with those of others; parts are
+// joined. The bytes may be reused at once.
+func (l *Log) Append(parts ...[]byte) (Ticket, error) {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	if size > l.MaxRecord() {
+		return Ticket{}, fmt.Errorf("a record of %d bytes does not fit into the log", size)
+	}
+	l.mu.Lock()
+	if err := l.refused(); err != nil {
+		l.mu.Unlock()
+		return Ticket{}, err
+	}
+	g := l.gathering(size)
+	g.frame = binary.LittleEndian.AppendUint32(g.frame, uint32(size))
+	for _, p := range parts {
+		g.frame = append(g.frame, p...)
+	}
+	l.mu.Unlock()
+	l.signal()
+	return Ticket{g}, nil
+}
+
+func (l *Log) refused() error {
+	if l.closed {
+		return ErrClosed
+	}
+	return l.failed
+}
+
+// gathering answers the group that still has room.
+func (l *Log) gathering(size int) *group {
+	if n := len(l.queue); n > 0 {
+		if g := l.queue[n-1]; len(g.frame)+recordHead+size <= headerSize+recordHead+l.MaxRecord() {
+			return g
+		}
+	}
+	g := &group{frame: make([]byte, headerSize, headerSize+recordHead+size+4096), done: make(chan struct{})}
+	l.queue = append(l.queue, g)
+	return g
+}
+
+func (l *Log) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Admit waits while the log is too far ahead of its checkpoints, or until stop is
+// closed.
+func (l *Log) Admit(stop <-chan struct{}) {
+	for {
+		l.mu.Lock()
+		wait := len(l.full) >= l.cfg.Segments && l.refused() == nil
+		freed := l.freed
+		l.mu.Unlock()
+		if !wait {
+			return
+		}
+		l.cfg.Filled()
+		select {
+		case <-freed:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// Next is the index of the next frame: when no record is on its way, all records
+// appended so far are below it.
+func (l *Log) Next() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next
+}
+
+// Pending reports whether the log holds records that Release has not settled.
+func (l *Log) Pending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest > l.mark
+}
+
+// Release declares the frames below next settled: what their records tell of is
+// on stable storage elsewhere. When that declaration itself is, their segments are used anew.
+func (l *Log) Release(next uint64) error {
+	l.mu.Lock()
+	if err := l.refused(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	l.marking = max(l.marking, next)
+	g := l.gathering(0) // a frame without records carries the mark
+	l.mu.Unlock()
+	l.signal()
+	if err := (Ticket{g}).Wait(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.full) > 0 && l.full[0].last < next {
+		s := l.full[0]
+		l.full = l.full[1:]
+		s.offset = segmentHead
+		l.free = append(l.free, s)
+	}
+	close(l.freed)
+	l.freed = make(chan struct{})
+	return nil
+}
+
+// Close commits what has been appended and stops.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.signal()
+	<-l.stopped
+	l.spare.Wait()
+	var err error
+	for _, s := range append(append(l.full, l.free...), l.active) {
+		if s != nil && s.file != nil {
+			err = errors.Join(err, s.file.Close())
+		}
+	}
+	return err
+}
+
+func (l *Log) run() {
+	defer close(l.stopped)
+	for range l.wake {
+		for {
+			l.mu.Lock()
+			if len(l.queue) == 0 {
+				closed := l.closed
+				l.mu.Unlock()
+				if closed {
+					return
+				}
+				break
+			}
+			g := l.queue[0]
+			l.queue = l.queue[1:]
+			index, mark, failed := l.next, l.marking, l.failed
+			l.mu.Unlock()
+			if failed == nil {
+				failed = l.commit(g, index, mark)
+			}
+			g.err = failed
+			close(g.done)
+		}
+	}
+}
+
+// commit brings a group to stable storage.
+func (l *Log) commit(g *group, index, mark uint64) error {
+	need := int64(len(g.frame))
+	if need > headerSize {
+		need += reserve
+	}
+	if err := l.room(need); err != nil {
+		return err
+	}
+	s := l.active
+	seal(g.frame, s.key, index, mark)
+	_, err := s.file.WriteAt(g.frame, s.offset)
+	if err == nil {
+		start := time.Now()
+		err = s.file.Sync()
+		l.cfg.Synced(time.Since(start))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.failed = &FailedError{err}
+		return l.failed
+	}
+	s.offset += int64(len(g.frame))
+	s.last = index
+	l.next = index + 1
+	l.mark = mark
+	if len(g.frame) > headerSize {
+		l.latest = l.next
+	}
+	return nil
+}
+
+// seal completes a frame's header.
+func seal(frame []byte, key [8]byte, index, mark uint64) {
+	le := binary.LittleEndian
+	copy(frame, key[:])
+	le.PutUint64(frame[8:], index)
+	le.PutUint64(frame[16:], mark)
+	le.PutUint32(frame[24:], uint32(len(frame)-headerSize))
+	le.PutUint32(frame[28:], checksum(frame))
+}
+
+func checksum(frame []byte) uint32 {
+	return crc32.Update(crc32.Checksum(frame[8:28], castagnoli), castagnoli, frame[headerSize:])
+}
+
+// room sees to it that the active segment has room for a frame, without the part
+// of it that is reserved for others.
+func (l *Log) room(size int64) error {
+	if l.active != nil && l.active.offset+size <= l.active.size {
+		return nil
+	}
+	l.mu.Lock()
+	var s *segment
+	for i, f := range l.free {
+		if segmentHead+size <= f.size {
+			s = f
+			l.free = append(l.free[:i:i], l.free[i+1:]...)
+			break
+		}
+	}
+	making := l.making
+	l.mu.Unlock()
+	if s == nil && making {
+		l.spare.Wait()
+		return l.room(size)
+	}
+	var err error
+	if s == nil {
+		s, err = l.make()
+	} else if s.file == nil {
+		s.file, err = l.cfg.FS.Open(s.path)
+	}
+	if err != nil {
+		return &FullError{err}
+	}
+	l.mu.Lock()
+	if l.active != nil {
+		l.full = append(l.full, l.active)
+	}
+	l.active = s
+	if len(l.free) == 0 && !l.making {
+		l.making = true
+		l.spare.Go(l.makeSpare)
+	}
+	l.mu.Unlock()
+	l.cfg.Filled()
+	return nil
+}
+
+// makeSpare fills the next segment with zeros before it is needed. Failing that,
+// it is tried again when it is.
+func (l *Log) makeSpare() {
+	s, err := l.make()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.making = false
+	if err == nil {
+		l.free = append(l.free, s)
+	}
+}
+
+var zeros = make([]byte, 256<<10)
+
+// make makes a segment. On a journaled filesystem, overwriting zeros costs half
+// as much as writing to space that is merely allocated.
+func (l *Log) make() (*segment, error) {
+	l.mu.Lock()
+	l.names++
+	path := filepath.Join(l.cfg.Dir, fmt.Sprintf("%08d%s", l.names, suffix))
+	l.mu.Unlock()
+	f, err := l.cfg.FS.Create(path, l.cfg.Mode)
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{path: path, file: f, size: l.cfg.SegmentSize, offset: segmentHead}
+	_, _ = rand.Read(s.key[:]) // it never fails
+	_, err = f.Write(append([]byte(magic), s.key[:]...))
+	for left := s.size - segmentHead; left > 0 && err == nil; {
+		var n int
+		n, err = f.Write(zeros[:min(left, int64(len(zeros)))])
+		left -= int64(n)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = l.cfg.FS.SyncDir(l.cfg.Dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), l.cfg.FS.Remove(path))
+	}
+	return s, nil
+}
