@@ -93,6 +93,7 @@ type Store interface {
 // An Item is a snapshot found.
 type Item struct {
 	saga.Summary
+	RawSize int64 // of the document before compression, in bytes
 	// Open opens the document; it may be called once, or never. With gzipped it
 	// answers the stored bytes where they are compressed, and says so.
 	// saga.ErrSnapshotNotFound means it has been deleted since it was found.

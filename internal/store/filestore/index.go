@@ -16,6 +16,7 @@ import (
 	"snapshotd/internal/document"
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store/catalog"
+	"snapshotd/internal/store/filestore/failpoint"
 )
 
 // How long index files may be behind.
@@ -179,6 +180,7 @@ func (x *indexer) replace(id uuid.UUID, text []byte) error {
 	if err := x.disk.fs.Rename(tmp, x.disk.index(id)); err != nil {
 		return errors.Join(err, x.disk.remove(tmp))
 	}
+	failpoint.Here(failpoint.IndexWritten)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"snapshotd/internal/store/filestore/failpoint"
 	"snapshotd/internal/store/filestore/wal"
 )
 
@@ -98,10 +99,18 @@ func (j *journal) checkpoint() error {
 	settled := j.log.Next()
 	touched := j.disk.takeTouched()
 	j.applying.Unlock()
-	if err := j.disk.syncAll(touched); err != nil {
+	failpoint.Here(failpoint.CheckpointFound)
+	if !failpoint.Omitted(failpoint.OmitCheckpointSync) {
+		if err := j.disk.syncAll(touched); err != nil {
+			return err
+		}
+	}
+	failpoint.Here(failpoint.FilesSynced)
+	if err := j.log.Release(settled); err != nil {
 		return err
 	}
-	return j.log.Release(settled)
+	failpoint.Here(failpoint.Released)
+	return nil
 }
 
 // close settles the log and stops.
@@ -169,6 +178,7 @@ func (j *journal) writeLogged(name string, data []byte, publish func(tmp, name s
 		return nil, err
 	}
 	tmp, info, err := j.disk.temporary(data, false)
+	failpoint.Here(failpoint.TemporaryMade)
 	if logErr := ticket.Wait(); logErr != nil {
 		if err == nil {
 			logErr = errors.Join(logErr, j.disk.remove(tmp))
@@ -178,6 +188,7 @@ func (j *journal) writeLogged(name string, data []byte, publish func(tmp, name s
 	if err == nil {
 		if err = publish(tmp, name); err == nil {
 			j.disk.touch(name)
+			failpoint.Here(failpoint.Published)
 			return info, nil
 		}
 		err = errors.Join(err, j.disk.remove(tmp))
@@ -287,6 +298,7 @@ func (j *journal) unlink(names []string) (stay map[string]error, gone map[string
 			}
 		default:
 			j.disk.touch(name)
+			failpoint.Here(failpoint.Unlinked)
 		}
 	}
 	return stay, gone, nil

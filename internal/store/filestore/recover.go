@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"snapshotd/internal/store/filestore/failpoint"
 	"snapshotd/internal/store/filestore/wal"
 )
 
@@ -31,6 +32,7 @@ func (s *Store) recoverLog() error {
 		if err := s.disk.syncAll(s.disk.takeTouched()); err != nil {
 			return err
 		}
+		failpoint.Here(failpoint.ReplaySynced)
 		s.log.Info("the log has been replayed", "records", len(found.Records), "files_restored", restored)
 	}
 	if len(found.Damage) > 0 {
@@ -97,6 +99,9 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 			}
 			restored++
 		case changeRemove:
+			if failpoint.Omitted(failpoint.OmitReplayDeletes) {
+				continue
+			}
 			if err := s.disk.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return restored, err
 			}
@@ -105,6 +110,7 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 			}
 		}
 		s.disk.touch(name)
+		failpoint.Here(failpoint.Replayed)
 	}
 	return restored, nil
 }

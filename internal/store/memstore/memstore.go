@@ -66,7 +66,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 
 func (s *Store) item(r *catalog.Record) store.Item {
 	id := r.ID
-	return store.Item{Summary: r.Summary, Open: func(ctx context.Context, _ bool) (*store.Document, error) {
+	return store.Item{Summary: r.Summary, RawSize: r.RawSize, Open: func(ctx context.Context, _ bool) (*store.Document, error) {
 		return s.open(ctx, id)
 	}}
 }

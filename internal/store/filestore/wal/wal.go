@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"snapshotd/internal/store/filestore/failpoint"
 	"snapshotd/internal/store/filestore/vfs"
 )
 
@@ -315,11 +316,13 @@ func (l *Log) commit(g *group, index, mark uint64) error {
 	s := l.active
 	seal(g.frame, s.key, index, mark)
 	_, err := s.file.WriteAt(g.frame, s.offset)
-	if err == nil {
+	failpoint.Here(failpoint.LogWritten)
+	if err == nil && !failpoint.Omitted(failpoint.OmitLogSync) {
 		start := time.Now()
 		err = s.file.Sync()
 		l.cfg.Synced(time.Since(start))
 	}
+	failpoint.Here(failpoint.LogSynced)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -436,5 +439,6 @@ func (l *Log) make() (*segment, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), l.cfg.FS.Remove(path))
 	}
+	failpoint.Here(failpoint.SegmentMade)
 	return s, nil
 }
