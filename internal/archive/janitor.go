@@ -17,41 +17,50 @@ func (a *Archive) RunJanitor(ctx context.Context, interval time.Duration) {
 	if interval <= 0 {
 		return
 	}
-	last := a.cfg.Now()
+	last, since := a.cfg.Now(), time.Now()
 	for {
 		select {
 		case <-time.After(interval + rand.N(interval/10+1)):
 		case <-ctx.Done():
 			return
 		}
+		// Without their monotonic readings the two times differ by what the wall
+		// clock moved.
 		now := a.cfg.Now()
-		if jump := wallJump(last, now); jump.Abs() > clockJump {
+		jump := now.Round(0).Sub(last.Round(0)) - time.Since(since)
+		last, since = now, time.Now()
+		if jump.Abs() > clockJump {
 			a.cfg.Logger.WarnContext(ctx, "clean-up skipped: the clock has jumped", "by", jump)
 			a.cfg.Observer.CleanedUp(CleanUpRun{Trigger: TriggerTimer, Result: RunSkipped})
 		} else {
 			a.janitorRound(ctx)
 		}
-		last = now
 	}
 }
 
 func (a *Archive) janitorRound(ctx context.Context) {
 	if a.reportOnly.Load() {
 		found, err := a.CleanUp(ctx, true)
-		if err == nil && found.Deleted > 0 {
+		result := RunSkipped
+		switch {
+		case err != nil:
+			result = RunError
+			a.logFailed(ctx, err)
+		case found.Deleted > 0:
 			a.cfg.Logger.WarnContext(ctx, "expired snapshots are kept, because this directory is new to snapshotd; POST /v1/cleanup or a restart lets them go",
 				"expired", found.Deleted, "bytes", found.Bytes)
 		}
-		a.cfg.Observer.CleanedUp(CleanUpRun{Trigger: TriggerTimer, Result: RunSkipped})
+		a.cfg.Observer.CleanedUp(CleanUpRun{Trigger: TriggerTimer, Result: result})
 		return
 	}
-	if _, err := a.cleanUp(ctx, TriggerTimer); err != nil && ctx.Err() == nil {
-		a.cfg.Logger.ErrorContext(ctx, "clean-up failed", "err", err)
+	if _, err := a.cleanUp(ctx, TriggerTimer); err != nil {
+		a.logFailed(ctx, err)
 	}
 }
 
-// wallJump is by how much the wall clock moved more than the monotonic one.
-// Without a monotonic reading, as of an injected clock, it is 0.
-func wallJump(last, now time.Time) time.Duration {
-	return now.Round(0).Sub(last.Round(0)) - now.Sub(last)
+// logFailed passes over what ended because the janitor was told to stop.
+func (a *Archive) logFailed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		a.cfg.Logger.ErrorContext(ctx, "clean-up failed", "err", err)
+	}
 }

@@ -2,7 +2,9 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +41,7 @@ type SagaDeletion struct {
 // DeleteSaga removes all snapshots of a saga, and with replays its replay
 // records too. A saga that has none is no error.
 func (a *Archive) DeleteSaga(ctx context.Context, id uuid.UUID, replays bool) (*SagaDeletion, error) {
-	d, err := a.sweep(ctx, ReasonSaga, &store.Selection{SagaID: uuid.NullUUID{UUID: id, Valid: true}}, nil)
+	d, err := a.sweep(ctx, ReasonSaga, &store.Selection{SagaID: uuid.NullUUID{UUID: id, Valid: true}})
 	answer := &SagaDeletion{Deleted: d.Count, ReclaimedBytes: d.Bytes}
 	if err == nil && replays {
 		answer.DeletedReplays, err = a.cfg.Store.DeleteReplays(ctx, id)
@@ -53,23 +55,24 @@ func (a *Archive) DeleteSaga(ctx context.Context, id uuid.UUID, replays bool) (*
 // trim removes a saga's oldest snapshots beyond the limit. The save that led to it has
 // been acknowledged, so it neither fails with it nor ends with its request.
 func (a *Archive) trim(ctx context.Context, id uuid.UUID) {
-	if a.cfg.MaxPerSaga == 0 {
+	if a.cfg.MaxPerSaga <= 0 {
 		return
 	}
 	sel := &store.Selection{SagaID: uuid.NullUUID{UUID: id, Valid: true}, KeepNewest: a.cfg.MaxPerSaga}
-	if _, err := a.sweep(context.WithoutCancel(ctx), ReasonMaxPerSaga, sel, nil); err != nil {
+	if _, err := a.sweep(context.WithoutCancel(ctx), ReasonMaxPerSaga, sel); err != nil {
 		a.cfg.Logger.ErrorContext(ctx, "trimming a saga failed", "saga_id", id, "err", err)
 	}
 }
 
-// sweep deletes what sel chooses in batches, until nothing is left, more says
-// to stop, or an error.
-func (a *Archive) sweep(ctx context.Context, reason string, sel *store.Selection, more func() bool) (total store.Deletion, err error) {
+// sweep deletes what sel chooses in batches, until nothing is left, a batch
+// changes nothing, or an error.
+func (a *Archive) sweep(ctx context.Context, reason string, sel *store.Selection) (total store.Deletion, err error) {
 	batch := *sel
 	batch.Limit = sweepBatch
 	if a.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
 		batch.Sample = sweepBatch
 	}
+	left := math.MaxInt
 	for {
 		d, err := a.cfg.Store.DeleteMany(ctx, &batch)
 		if d != nil {
@@ -81,10 +84,12 @@ func (a *Archive) sweep(ctx context.Context, reason string, sel *store.Selection
 					"snapshot_id", s.ID, "saga_id", s.SagaID, "bytes", s.SizeBytes)
 			}
 		}
-		if err != nil || d.Count == 0 || d.Remaining == 0 || more != nil && !more() {
+		// What was gone already is not counted, but there is less left.
+		if err != nil || d.Remaining == 0 || d.Count == 0 && d.Remaining >= left {
 			a.swept(ctx, reason, sel, &total)
 			return total, err
 		}
+		left = d.Remaining
 	}
 }
 
@@ -115,7 +120,7 @@ const (
 	TriggerRequest = "request"
 
 	RunOK      = "ok"
-	RunPartial = "partial" // out of time, some remain
+	RunPartial = "partial" // out of time, or cancelled on the way; some remain
 	RunError   = "error"
 	RunSkipped = "skipped" // the clock cannot be trusted, or the directory is new to us
 )
@@ -144,39 +149,42 @@ func (a *Archive) CleanUp(ctx context.Context, dryRun bool) (*CleanUp, error) {
 }
 
 func (a *Archive) cleanUp(ctx context.Context, trigger string) (*CleanUp, error) {
-	budget := time.NewTimer(cleanUpBudget)
-	defer budget.Stop()
+	bounded, cancel := context.WithTimeout(ctx, cleanUpBudget)
+	defer cancel()
 	select {
 	case a.cleaning <- struct{}{}:
 		defer func() { <-a.cleaning }()
-	case <-budget.C:
-		stats, err := a.Stats(ctx)
-		if err != nil {
-			return nil, err
+	case <-bounded.Done():
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
-		return &CleanUp{Remaining: stats.Expired}, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		remaining, err := a.expired(ctx)
+		return &CleanUp{Remaining: remaining}, err
 	}
 	start := a.cfg.Now()
 	now := saga.At(start)
-	more := func() bool {
-		select {
-		case <-budget.C:
-			return false
-		default:
-			return ctx.Err() == nil
-		}
+	d, err := a.sweep(bounded, ReasonExpired, &store.Selection{ExpiredBefore: &now})
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		d.Remaining, err = a.expired(ctx)
 	}
-	d, err := a.sweep(ctx, ReasonExpired, &store.Selection{ExpiredBefore: &now}, more)
 	result := RunOK
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() == nil:
 		result = RunError
-	} else if d.Remaining > 0 {
+	case err != nil || d.Remaining > 0:
 		result = RunPartial
 	}
 	a.cfg.Observer.CleanedUp(CleanUpRun{
 		Trigger: trigger, Result: result, Took: a.cfg.Now().Sub(start), Deleted: d.Count, Bytes: d.Bytes,
 	})
 	return &CleanUp{Deleted: d.Count, Bytes: d.Bytes, Remaining: d.Remaining}, err
+}
+
+// expired counts what a clean-up has to do.
+func (a *Archive) expired(ctx context.Context) (int, error) {
+	stats, err := a.Stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return stats.Expired, nil
 }

@@ -162,18 +162,25 @@ func (r *reader) strings(m document.Member) []byte {
 }
 
 func (r *reader) refs(m document.Member) []byte {
-	refs, at, err := document.StringMap(m.Value)
-	switch {
-	case err != nil && at == "":
-		r.fail(pointer(m.Name), "an object of strings was expected, not %s", document.KindName(m.Value))
-	case err != nil:
-		r.fail(pointer(m.Name)+at, "a string was expected")
-	case len(refs) > maxRefs:
-		r.fail(pointer(m.Name), "at most %d references were expected, not %d", maxRefs, len(refs))
+	at := pointer(m.Name)
+	if m.Value[0] != '{' {
+		r.fail(at, "an object of strings was expected, not %s", document.KindName(m.Value))
+		return m.Value
 	}
-	for name, value := range refs {
-		if n := utf8.RuneCountInString(value); n > maxRefValue {
-			r.fail(pointer(m.Name)+pointer([]byte(name)), "at most %d characters were expected, not %d", maxRefValue, n)
+	refs, err := document.Members(m.Value, nil)
+	if err != nil {
+		r.fail(at, "%v", err)
+	}
+	if len(refs) > maxRefs {
+		r.fail(at, "at most %d references were expected, not %d", maxRefs, len(refs))
+		return m.Value
+	}
+	for _, ref := range refs {
+		value, ok := document.String(ref.Value)
+		if !ok {
+			r.fail(at+pointer(ref.Name), "a string was expected, not %s", document.KindName(ref.Value))
+		} else if n := utf8.RuneCountInString(value); n > maxRefValue {
+			r.fail(at+pointer(ref.Name), "at most %d characters were expected, not %d", maxRefValue, n)
 		}
 	}
 	return m.Value

@@ -336,7 +336,7 @@ func ReadReplay(doc []byte) (*Replay, error) {
 				p.SnapshotID = uuid.NullUUID{UUID: r.id(m), Valid: true}
 			}
 		case "dry_run":
-			p.DryRun = string(m.Value) == "true"
+			p.DryRun = r.bool(m)
 		default:
 			p.Extra = append(p.Extra, m)
 		}

@@ -102,9 +102,9 @@ func sameStrings(a, b []byte) bool {
 }
 
 func sameRefs(a, b []byte) bool {
-	x, _, _ := document.StringMap(a)
-	y, _, _ := document.StringMap(b)
-	return maps.Equal(x, y)
+	x, _, errX := document.StringMap(a)
+	y, _, errY := document.StringMap(b) // may have come from another writer
+	return errX == nil && errY == nil && maps.Equal(x, y)
 }
 
 // ParseDraft reads the snapshot a client wants to save. Errors are

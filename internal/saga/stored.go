@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -84,6 +85,7 @@ func Respell(doc []byte) ([]byte, error) {
 	value := map[string][]byte{
 		"snapshot_id":     quoted(s.ID.String()),
 		"saga_id":         quoted(s.SagaID.String()),
+		"step_index":      strconv.AppendInt(nil, int64(s.StepIndex), 10),
 		"status":          quoted(s.Status),
 		"completed_steps": s.CompletedSteps,
 		"external_refs":   s.ExternalRefs,
@@ -105,8 +107,8 @@ func Respell(doc []byte) ([]byte, error) {
 		}
 	}
 	// The white space between two members, as this document has it.
-	gap := doc[members[0].End+1:]
-	gap = gap[:strings.IndexByte(string(gap), '"')]
+	_, gap, _ := bytes.Cut(doc[members[0].End:], []byte{','})
+	gap = gap[:bytes.IndexByte(gap, '"')]
 
 	out := make([]byte, 0, len(doc)+128)
 	at := 0
@@ -184,6 +186,7 @@ func (r *storedReader) index(m document.Member) int32 {
 	if err != nil || n < 0 {
 		r.fail(m, "a whole number from 0 to 2147483647")
 	}
+	r.spelled(m, strconv.FormatInt(n, 10)) // -0
 	return int32(n)
 }
 
@@ -202,6 +205,18 @@ func (r *storedReader) object(m document.Member) []byte {
 		r.fail(m, "an object")
 	}
 	return m.Value
+}
+
+// bool takes null for false.
+func (r *storedReader) bool(m document.Member) bool {
+	switch string(m.Value) {
+	case "true":
+		return true
+	case "false", "null":
+	default:
+		r.fail(m, "true or false")
+	}
+	return false
 }
 
 func (r *storedReader) strings(m document.Member) []byte {

@@ -37,8 +37,8 @@ func (t Time) Add(d time.Duration) Time {
 }
 
 // String is the spelling of files and answers: UTC with the offset +00:00, six
-// digits of fraction, none when it is zero. Texts of it sort as times do,
-// within a second only if all have a fraction.
+// digits of fraction, none when it is zero. Texts of it sort as times do, also
+// within a second: '+' sorts before '.'.
 func (t Time) String() string { return string(t.AppendText(nil)) }
 
 // AppendText appends the spelling of String.
