@@ -1,4 +1,4 @@
-.PHONY: run test race bench lint fuzz e2e
+.PHONY: run test race bench bench-peers bench-go lint fuzz e2e
 
 run:            ## serve ./saga-snapshots on 127.0.0.1:7420
 	go run ./cmd/snapshotd
@@ -9,7 +9,13 @@ test:           ## what the README promises
 race:
 	go test -race ./...
 
-bench:          ## micro-benchmarks, with allocations
+bench:          ## the daemon, its ceiling, PostgreSQL and Redis where installed, on a journaled image
+	.ci/bench
+
+bench-peers:    ## installs PostgreSQL and Redis from Debian, then the same
+	.ci/bench --install
+
+bench-go:       ## micro-benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
 lint:           ## vet, staticcheck, golangci-lint, the OpenAPI document, the operator's kit

@@ -46,6 +46,7 @@ type benchHTTPOptions struct {
 	Seconds      seconds            `placeholder:"N" default:"2" help:"How long each cell is measured in one round."`
 	Rounds       rounds             `placeholder:"N" default:"3" help:"How often, in rotation; the table has the medians."`
 	Clients      clientCounts       `placeholder:"N,N" default:"1,8,64" help:"How many send requests at once, each the next when the last was answered; each is a cell of its own."`
+	Client       string             `placeholder:"KIND" default:"socket" enum:"socket,net/http" help:"socket, which leaves most of the machine to the servers, or net/http, which an ordinary Go program uses."`
 	JSON         bool               `name:"json" help:"Print the report for machines, with every round."`
 }
 
@@ -62,7 +63,7 @@ type benchCeilingOptions struct {
 func (p *process) benchmark(ctx context.Context, name string, o *benchCommands) int {
 	var report *bench.Report
 	var err error
-	machines := false
+	var machines bool
 	switch name {
 	case "ceiling":
 		return p.ceiling(ctx, &o.Ceiling)
@@ -113,6 +114,7 @@ func (p *process) benchHTTP(ctx context.Context, o *benchHTTPOptions) (*bench.Re
 		Plan:    bench.Plan{Clients: o.Clients, Time: time.Duration(o.Seconds), Rounds: int(o.Rounds)},
 		Program: bench.NewProgram(path, p.environ),
 		Dir:     o.BasePath, URL: o.URL, Options: o.ServeOptions, Compare: o.Compare,
+		NetHTTP:  o.Client == "net/http",
 		Progress: p.progress(),
 	})
 }
@@ -126,7 +128,7 @@ func (p *process) ceiling(ctx context.Context, o *benchCeilingOptions) int {
 		return exitFailure
 	}
 	server := &http.Server{Handler: bench.NewCeiling(), ReadHeaderTimeout: headerTimeout}
-	context.AfterFunc(ctx, func() { server.Close() })
+	context.AfterFunc(ctx, func() { _ = server.Close() })
 	log.Info("listening", "address", listener.Addr().String())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Error("serving has failed", "err", err)

@@ -110,7 +110,7 @@ func (s *Server) teach(ctx context.Context, from *subject) error {
 			status = http.StatusCreated
 		}
 		path := fmt.Sprintf("/answers/%s/%d", operation, status)
-		if _, err := s.ask(ctx, http.MethodPut, path, daemon.conn.body, http.StatusNoContent); err != nil {
+		if _, err := s.ask(ctx, http.MethodPut, path, daemon.answer, http.StatusNoContent); err != nil {
 			return err
 		}
 	}

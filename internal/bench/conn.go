@@ -11,10 +11,18 @@ import (
 	"strconv"
 )
 
+// An exchanger sends requests over one connection, one after the other.
+type exchanger interface {
+	// do sends a request and answers the body, valid until the next one. Another
+	// status than the one wanted is an error.
+	do(ctx context.Context, method, path string, body []byte, want int) ([]byte, error)
+	close()
+}
+
 // A conn speaks HTTP/1.1 over one connection, one request after the other. It is
 // lean: the client shares the processors with what it measures, and net/http's
-// would take about as much of them as the server does. It understands what our
-// servers answer, no more: a Content-Length or chunks.
+// takes a good deal of them. It understands what our servers answer, no more: a
+// Content-Length or chunks.
 type conn struct {
 	address string
 	net     net.Conn
@@ -37,7 +45,7 @@ func (c *conn) redial(ctx context.Context) error {
 		return err
 	}
 	c.net = n
-	c.stop = context.AfterFunc(ctx, func() { n.Close() })
+	c.stop = context.AfterFunc(ctx, func() { _ = n.Close() })
 	c.reader = bufio.NewReaderSize(n, 32<<10)
 	return nil
 }
@@ -45,22 +53,20 @@ func (c *conn) redial(ctx context.Context) error {
 func (c *conn) close() {
 	if c.net != nil {
 		c.stop()
-		c.net.Close()
+		_ = c.net.Close() // it has been read to the end, or failed already
 		c.net = nil
 	}
 }
 
-// do sends a request and answers the body, valid until the next one. Another
-// status than the one wanted is an error. After an error on the way the
-// connection is made anew.
+// do implements exchanger. After an error on the way the connection is made anew.
 func (c *conn) do(ctx context.Context, method, path string, body []byte, want int) ([]byte, error) {
 	if c.net == nil {
 		if err := c.redial(ctx); err != nil {
 			return nil, err
 		}
 	}
-	b := append(c.request[:0], method...)
-	b = append(append(b, ' '), path...)
+	b := c.request[:0]
+	b = append(append(append(b, method...), ' '), path...)
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), c.address...)
 	if body != nil {
 		b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
@@ -76,10 +82,15 @@ func (c *conn) do(ctx context.Context, method, path string, body []byte, want in
 		}
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if status != want {
-		return nil, fmt.Errorf("%s %s: status %d instead of %d: %s", method, path, status, want, bytes.TrimSpace(c.body[:min(len(c.body), 300)]))
+	return c.body, expect(method, path, status, want, c.body)
+}
+
+// expect is an error unless a status is the one wanted.
+func expect(method, path string, status, want int, body []byte) error {
+	if status == want {
+		return nil
 	}
-	return c.body, nil
+	return fmt.Errorf("%s %s: status %d instead of %d: %s", method, path, status, want, bytes.TrimSpace(body[:min(len(body), 300)]))
 }
 
 var errMalformed = errors.New("the answer is not HTTP as expected")

@@ -107,15 +107,16 @@ func (c *Corpus) Document(n uint64, buf []byte) Document {
 	buf = append(buf, c.done[step]...)
 	buf = append(buf, `,"external_refs":{"invoice":"s3://invoices/2026/11/4711.pdf"},"created_at":"`...)
 	buf = d.CreatedAt.AppendFormat(buf, "2006-01-02T15:04:05.000000Z")
-	d.JSON = append(buf, `"}`...)
+	buf = append(buf, `"}`...)
+	d.JSON = buf
 	return d
 }
 
-// checkpoint is the step that replays start from.
-const checkpoint = "charge_payment"
+// Checkpoint is the step that replays start from.
+const Checkpoint = "charge_payment"
 
-// override is what replays change.
-const override = `{"amount":249.90,"payment":{"card":"4242"}}`
+// Override is what replays change.
+const Override = `{"amount":249.90,"payment":{"card":"4242"}}`
 
 // SnapshotID is the id of the nth snapshot.
 func (c *Corpus) SnapshotID(n uint64) uuid.UUID { return c.id(n, 1) }

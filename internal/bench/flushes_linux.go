@@ -22,7 +22,8 @@ func flushesBelow(path string) func() int64 {
 	if err := unix.Stat(path, &st); err != nil {
 		return unknown
 	}
-	number, ok := disk(fmt.Sprintf("%d:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev))), 8)
+	dev := uint64(st.Dev) //nolint:unconvert // it has 32 bits on some machines
+	number, ok := disk(fmt.Sprintf("%d:%d", unix.Major(dev), unix.Minor(dev)), 8)
 	if !ok {
 		return unknown
 	}

@@ -20,6 +20,7 @@ type HTTPConfig struct {
 
 	Compare []Comparison // other daemons, to alternate with
 	Peers   []Target     // whatever else stores the same documents
+	NetHTTP bool         // send requests with net/http's client instead of a plain socket
 	Sagas   int          // to fill every store with before; 0 = 100
 
 	Progress *Progress
@@ -72,12 +73,16 @@ func HTTP(ctx context.Context, cfg HTTPConfig) (report *Report, err error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
+	clientKind := "a plain socket, which costs little"
+	if r.NetHTTP {
+		clientKind = "net/http's, which takes more of the machine"
+	}
 	report = &Report{
 		Title: "Storing and reading snapshots over HTTP", Plan: cfg.Plan, Document: documentSize,
 		Baseline: CeilingName, Subject: DaemonName,
 		Notes: []string{
 			"The ceiling is the same router over net/http, which reads the body and answers the same bytes from memory.",
-			fmt.Sprintf("Reads are of %d sagas of %d snapshots. Client and servers share this machine; the client is a plain socket, one for each.", r.Sagas, Snapshots),
+			fmt.Sprintf("Reads are of %d sagas of %d snapshots. Clients and servers share this machine; a client is %s.", r.Sagas, Snapshots, clientKind),
 		},
 	}
 	loops := r.loops()
@@ -145,10 +150,11 @@ func (r *httpRun) daemon(ctx context.Context, d Comparison) (*Server, error) {
 		args = append(args, "--listen=127.0.0.1:0", "--log-format=json", "--log-level=info", "--base-path="+dir)
 		return r.start(ctx, d.Name, dir, args...)
 	}
-	s, err := NewServer(d.Name, d.URL, "")
+	s, err := newServer(d.Name, d.URL)
 	if err != nil {
 		return nil, err
 	}
+	s.ordinary = r.NetHTTP
 	ready, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	if err := s.ready(ready); err != nil {
@@ -179,7 +185,7 @@ func (r *httpRun) start(ctx context.Context, name, dir string, args ...string) (
 		return nil, err
 	}
 	r.children = append(r.children, c)
-	s := &Server{name: name, address: c.address, directory: dir}
+	s := &Server{name: name, address: c.address, directory: dir, ordinary: r.NetHTTP}
 	ready, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return s, s.ready(ready)

@@ -19,11 +19,12 @@ import (
 type Server struct {
 	name, address string
 	directory     string
+	ordinary      bool // sessions use net/http's client
 }
 
-// NewServer takes the URL of a server on this machine. Any other is an error:
+// newServer takes the URL of a server on this machine. Any other is an error:
 // it would be given as much to do as it can bear.
-func NewServer(name, rawURL, directory string) (*Server, error) {
+func newServer(name, rawURL string) (*Server, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, err
@@ -31,18 +32,18 @@ func NewServer(name, rawURL, directory string) (*Server, error) {
 	if u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("a URL such as http://127.0.0.1:7420 was expected, not %q", rawURL)
 	}
-	if err := loopback(u.Hostname()); err != nil {
+	if err := Loopback(u.Hostname()); err != nil {
 		return nil, err
 	}
 	port := u.Port()
 	if port == "" {
 		port = "80"
 	}
-	return &Server{name: name, address: net.JoinHostPort(u.Hostname(), port), directory: directory}, nil
+	return &Server{name: name, address: net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
-// loopback is an error unless a host is this machine.
-func loopback(host string) error {
+// Loopback is an error unless a host is this machine.
+func Loopback(host string) error {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
@@ -57,11 +58,14 @@ func (s *Server) Directory() string { return s.directory }
 
 // Connect opens a connection.
 func (s *Server) Connect(ctx context.Context) (Session, error) {
+	if s.ordinary {
+		return &session{exchanger: newTransport(s.address)}, nil
+	}
 	c, err := dial(ctx, s.address)
 	if err != nil {
 		return nil, err
 	}
-	return &session{conn: c}, nil
+	return &session{exchanger: c}, nil
 }
 
 // ask sends one request over a connection of its own.
@@ -133,16 +137,16 @@ func (s *Server) remove(ctx context.Context, c *Corpus, sagas uint64) error {
 
 // A session is a connection to a Server.
 type session struct {
-	conn *conn
-	path []byte // reused
+	exchanger
+	path   []byte // reused
+	answer []byte // the last one's body
 }
 
-func (s *session) Close() { s.conn.close() }
+func (s *session) Close() { s.close() }
 
 // Save puts a document under its id.
 func (s *session) Save(ctx context.Context, d *Document) error {
-	_, err := s.conn.do(ctx, http.MethodPut, s.pathTo("/v1/snapshots/", d.ID, ""), d.JSON, http.StatusCreated)
-	return err
+	return s.send(ctx, http.MethodPut, s.pathTo("/v1/snapshots/", d.ID, ""), d.JSON)
 }
 
 func (s *session) Get(ctx context.Context, c *Corpus, snapshot uint64) error {
@@ -157,17 +161,22 @@ func (s *session) List(ctx context.Context, c *Corpus, saga uint64) error {
 	return s.fetch(ctx, s.pathTo("/v1/sagas/", c.SagaID(saga), "/snapshots?limit=10"))
 }
 
-var replayRequest = []byte(`{"checkpoint_step":"` + checkpoint + `","context_override":` + override + `,"initiated_by":"bench"}`)
+var replayRequest = []byte(`{"checkpoint_step":"` + Checkpoint + `","context_override":` + Override + `,"initiated_by":"bench"}`)
 
 func (s *session) Replay(ctx context.Context, c *Corpus, saga uint64) error {
-	_, err := s.conn.do(ctx, http.MethodPost, s.pathTo("/v1/sagas/", c.SagaID(saga), "/replays"), replayRequest, http.StatusCreated)
+	return s.send(ctx, http.MethodPost, s.pathTo("/v1/sagas/", c.SagaID(saga), "/replays"), replayRequest)
+}
+
+// send has the server make something new.
+func (s *session) send(ctx context.Context, method, path string, body []byte) (err error) {
+	s.answer, err = s.do(ctx, method, path, body, http.StatusCreated)
 	return err
 }
 
 // fetch gets a document or a page of them.
-func (s *session) fetch(ctx context.Context, path string) error {
-	body, err := s.conn.do(ctx, http.MethodGet, path, nil, http.StatusOK)
-	if err == nil && !bytes.HasPrefix(body, []byte("{")) {
+func (s *session) fetch(ctx context.Context, path string) (err error) {
+	s.answer, err = s.do(ctx, http.MethodGet, path, nil, http.StatusOK)
+	if err == nil && !bytes.HasPrefix(s.answer, []byte("{")) {
 		err = fmt.Errorf("GET %s did not bring a document", path)
 	}
 	return err

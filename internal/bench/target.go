@@ -52,10 +52,9 @@ type subject struct {
 // fill saves the first sagas, with a few clients at once.
 func (s *subject) fill(ctx context.Context, sagas int) error {
 	const clients = 8
-	per := (sagas + clients - 1) / clients
 	errs := make(chan error, clients)
-	for range clients {
-		go func() { errs <- s.saveSagas(ctx, per) }()
+	for i := range clients {
+		go func() { errs <- s.saveSagas(ctx, (sagas+i)/clients) }()
 	}
 	var err error
 	for range clients {
