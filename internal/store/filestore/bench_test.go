@@ -71,3 +71,37 @@ func layMany(b *testing.B, sagas, perSaga int) string {
 	}
 	return dir
 }
+
+// BenchmarkPut saves snapshots of 2 KB, ten a saga, by 1 and by 64 goroutines.
+func BenchmarkPut(b *testing.B) {
+	for _, durability := range []string{"full", "relaxed"} {
+		for _, writers := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/writers=%d", durability, writers), func(b *testing.B) {
+				s, err := filestore.Open(b.Context(), filestore.Config{BasePath: b.TempDir(), Relaxed: durability == "relaxed"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				context := fmt.Appendf(nil, `{"note":%q}`, strings.Repeat("x", 1600))
+				b.SetParallelism(max(1, writers/runtime.GOMAXPROCS(0)))
+				b.ReportAllocs()
+				b.RunParallel(func(pb *testing.PB) {
+					id := uuid.New()
+					for step := int32(0); pb.Next(); step++ {
+						if step%10 == 0 {
+							id = uuid.New()
+						}
+						sn := snapshot(id, step%10, "2026-01-01T00:00:00Z")
+						sn.Context = context
+						if _, err := s.Put(b.Context(), &sn.Summary, sn.AppendJSON(nil, true)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+	}
+}

@@ -205,7 +205,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 }
 
 func (s *Store) item(r catalog.Record) store.Item {
-	return store.Item{Summary: r.Summary, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
+	return store.Item{Summary: r.Summary, RawSize: r.RawSize, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -75,7 +75,7 @@ type Config struct {
 	SegmentSize int64                    // of new segments, in bytes
 	Segments    int                      // how many are filled before Admit has callers wait
 	Synced      func(took time.Duration) // told of every commit
-	Filled      func()                   // told when a segment is full, so that a checkpoint can free it
+	Filled      func()                   // told when half of the segments are full, so that a checkpoint can free them
 }
 
 // A Log is safe for concurrent use.
@@ -392,8 +392,11 @@ func (l *Log) room(size int64) error {
 		l.making = true
 		l.spare.Go(l.makeSpare)
 	}
+	half := len(l.full) >= l.cfg.Segments/2
 	l.mu.Unlock()
-	l.cfg.Filled()
+	if half {
+		l.cfg.Filled()
+	}
 	return nil
 }
 
