@@ -203,6 +203,9 @@ func openapiJSON(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.pretty {
+		text = append(document.AppendIndent(nil, text, 0), '\n')
+	}
 	c.write(http.StatusOK, jsonType, text)
 	return nil
 }

@@ -3,13 +3,11 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"go.yaml.in/yaml/v3"
 
 	spec "snapshotd/api"
@@ -166,35 +164,5 @@ func TestTheContractIsServed(t *testing.T) {
 	}
 	if !strings.HasPrefix(served.body, `{"openapi":"3.1`) {
 		t.Errorf("%.80s", served.body)
-	}
-}
-
-func TestRoutesAreThoseOfTheContract(t *testing.T) {
-	w := newWorld(t, memstore.New())
-	var doc struct {
-		Paths map[string]map[string]any `yaml:"paths"`
-	}
-	if err := yaml.Unmarshal(spec.YAML, &doc); err != nil {
-		t.Fatal(err)
-	}
-	var want, got []string
-	for path, operations := range doc.Paths {
-		for method := range operations {
-			if method != "parameters" && method != "head" {
-				want = append(want, strings.ToUpper(method)+" "+path)
-			}
-		}
-	}
-	err := chi.Walk(w.server.Routes(), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		got = append(got, method+" "+route)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("served:\n%s\nin the contract:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

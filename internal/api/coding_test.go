@@ -20,47 +20,66 @@ import (
 )
 
 func pack(t testing.TB, coding, text string) string {
+	t.Helper()
+	body, err := packed(coding, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func packed(coding, text string) (string, error) {
 	var b bytes.Buffer
 	var w io.WriteCloser
 	switch coding {
 	case "gzip":
 		w = gzip.NewWriter(&b)
 	case "zstd":
-		z, err := zstd.NewWriter(&b)
+		z, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
 		if err != nil {
-			t.Fatal(err)
+			return "", err
 		}
 		w = z
 	default:
-		return text
+		return text, nil
 	}
 	if _, err := io.WriteString(w, text); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	err := w.Close()
+	return b.String(), err
 }
 
 func unpack(t testing.TB, coding, packed string) string {
 	t.Helper()
+	text, err := unpacked(coding, packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func unpacked(coding, packed string) (string, error) {
 	var r io.Reader = strings.NewReader(packed)
 	var err error
 	switch coding {
+	case "", "identity":
 	case "gzip":
 		r, err = gzip.NewReader(r)
 	case "zstd":
-		r, err = zstd.NewReader(r)
+		var z *zstd.Decoder
+		if z, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1)); err == nil {
+			defer z.Close()
+			r = z
+		}
+	default:
+		err = fmt.Errorf("unknown: %s", coding)
 	}
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(text), err
 }
 
 func TestMediaTypes(t *testing.T) {

@@ -97,8 +97,9 @@ func newWorld(t *testing.T, s store.Store, options ...func(*api.Config)) *world 
 	t.Cleanup(ts.Close)
 	w.url = ts.URL
 	// Without a transparent gzip, so that tests see what goes over the wire.
-	w.client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
-	t.Cleanup(w.client.CloseIdleConnections)
+	wire := &http.Transport{DisableCompression: true}
+	w.client = &http.Client{Transport: watch(t, wire)}
+	t.Cleanup(wire.CloseIdleConnections)
 	return w
 }
 
@@ -353,6 +354,10 @@ func TestMain(m *testing.M) {
 				fmt.Println("no test has seen the problem code", code)
 				status = 1
 			}
+		}
+		if err := seenBySuite.report(os.Stdout); err != nil {
+			fmt.Println(err)
+			status = 1
 		}
 	}
 	os.Exit(status)

@@ -77,13 +77,12 @@ func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
 	return nil
 }
 
-// cutPage bounds the documents of a page by their sizes as stored, but leaves
-// one. (Compressed documents are larger when they go out; their sizes before
-// compression are not known here.)
+// cutPage bounds the documents of a page by their sizes before compression, which
+// is what goes out, but leaves one.
 func cutPage(page *archive.Page, limit int64) {
 	var total int64
 	for i := range page.Items {
-		total += page.Items[i].SizeBytes
+		total += page.Items[i].RawSize
 		if total > limit && i > 0 {
 			page.Items = page.Items[:i]
 			last := page.Items[i-1].Position()

@@ -29,10 +29,10 @@ func (c *call) parseQuery() error {
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
 		return problemf(http.StatusBadRequest, "invalid_parameter", "The query cannot be taken apart; reserved characters in it are percent-encoded.")
 	}
+	known := c.route.parameters()
 	for _, name := range sortedNames(c.query) {
-		if name != "pretty" && !slices.Contains(c.route.params, name) {
-			known := strings.Join(append(slices.Clone(c.route.params), "pretty"), ", ")
-			return problemf(http.StatusBadRequest, "unknown_parameter", "No parameter is called %q here; known are %s.", name, known)
+		if !slices.Contains(known, name) {
+			return unknownParameter(name, known)
 		}
 		if len(c.query[name]) > 1 {
 			return invalidParameter(name, "one value was expected, not %d", len(c.query[name]))
@@ -40,6 +40,14 @@ func (c *call) parseQuery() error {
 	}
 	c.pretty, err = c.flag("pretty")
 	return err
+}
+
+func unknownParameter(name string, known []string) error {
+	there := "known are " + strings.Join(known, ", ")
+	if len(known) == 0 {
+		there = "there is none"
+	}
+	return problemf(http.StatusBadRequest, "unknown_parameter", "No parameter is called %q here; %s.", name, there)
 }
 
 // sortedNames makes the first complaint the same every time.

@@ -6,6 +6,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ const (
 type Config struct {
 	Logger       *slog.Logger  // nil = discarded
 	MaxBodySize  int64         // of a request after decoding, in bytes; 0 = DefaultMaxBodySize
-	MaxPageBytes int64         // of the stored documents that a page brings, in bytes; 0 = DefaultMaxPageBytes
+	MaxPageBytes int64         // of the documents that a page brings, in bytes before compression; 0 = DefaultMaxPageBytes
 	Version      VersionInfo   // answered at /version
 	Metrics      http.Handler  // served at /metrics; nil = there is no such route
 	NewRequestID func() string // nil = random
@@ -85,7 +86,7 @@ func New(cfg Config) *Server {
 		s.mux.Method(rt.method, rt.pattern, s.endpoint(rt))
 	}
 	if cfg.Metrics != nil {
-		s.mux.Method(http.MethodGet, "/metrics", s.endpoint(route{"GET", "/metrics", metrics, nil}))
+		s.mux.Method(http.MethodGet, metricsRoute.pattern, s.endpoint(metricsRoute))
 	}
 	return s
 }
@@ -112,8 +113,20 @@ type route struct {
 	params          []string // known query parameters beside pretty
 }
 
+// parameters are all query parameters that the route knows: pretty is one
+// wherever the answer is JSON.
+func (rt *route) parameters() []string {
+	if rt.pattern == "/metrics" || rt.pattern == "/openapi.yaml" {
+		return rt.params
+	}
+	return append(slices.Clone(rt.params), "pretty")
+}
+
 // needsArchive is true for what is refused while starting and draining.
 func (rt *route) needsArchive() bool { return strings.HasPrefix(rt.pattern, "/v1/") }
+
+// metricsRoute is there when Config.Metrics is.
+var metricsRoute = route{"GET", "/metrics", metrics, nil}
 
 var routes = []route{
 	{"PUT", "/v1/snapshots/{snapshot_id}", putSnapshot, nil},
