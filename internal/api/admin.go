@@ -34,6 +34,7 @@ type stats struct {
 	ReplayBytes        int64       `json:"replay_size_bytes"`
 	DiskBytes          *int64      `json:"disk_size_bytes"` // null where there is no filesystem below
 	DiskAvailableBytes *int64      `json:"disk_available_bytes"`
+	Durability         string      `json:"durability"`
 }
 
 func getStats(c *call) error {
@@ -51,6 +52,7 @@ func getStats(c *call) error {
 		OldestCreatedAt:   s.Oldest, NewestCreatedAt: s.Newest,
 		ExpiredSnapshots: s.Expired, UnreadableFiles: s.UnreadableSnapshots + s.UnreadableReplays,
 		UncompressedBytes: s.UncompressedBytes, IndexBytes: s.IndexBytes, ReplayBytes: s.ReplayBytes,
+		Durability: s.Durability,
 	}
 	if s.BasePath != "" {
 		answer.BasePath = &s.BasePath

@@ -35,7 +35,7 @@ func TestStats(t *testing.T) {
 		}
 		want := strings.Fields(`storage_type base_path compression_enabled total_sagas total_snapshots total_replays total_size_bytes
 			total_size_mb snapshots_by_status replays_by_status oldest_created_at newest_created_at expired_snapshots unreadable_files
-			uncompressed_size_bytes index_size_bytes replay_size_bytes disk_size_bytes disk_available_bytes`)
+			uncompressed_size_bytes index_size_bytes replay_size_bytes disk_size_bytes disk_available_bytes durability`)
 		if !slices.Equal(keys, want) {
 			t.Errorf("keys %v", keys)
 		}
