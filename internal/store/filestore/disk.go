@@ -202,12 +202,8 @@ func read(path string) (text []byte, info fs.FileInfo, gzipped bool, err error) 
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, info, false, err
 	}
-	text = text[:n]
-	if isGzip(text) {
-		text, err = gunzip(text)
-		return text, info, true, err
-	}
-	return text, info, false, nil
+	text, gzipped, err = plain(text[:n])
+	return text, info, gzipped, err
 }
 
 // writeError says in the terms of the domain why a write failed.

@@ -30,6 +30,15 @@ func compress(dst, data []byte) []byte {
 	return buf.Bytes()
 }
 
+// plain decompresses what is compressed.
+func plain(data []byte) (text []byte, gzipped bool, err error) {
+	if !isGzip(data) {
+		return data, false, nil
+	}
+	text, err = gunzip(data)
+	return text, true, err
+}
+
 func gunzip(data []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {

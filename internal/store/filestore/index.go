@@ -3,9 +3,11 @@ package filestore
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -264,11 +266,11 @@ func readIndex(path string) (*index, error) {
 	return x, nil
 }
 
-// rightFor reports whether the index lists the records, which are in list
-// order: each once, newest first.
-func (x *index) rightFor(sagaID uuid.UUID, records []catalog.Record) bool {
-	if len(x.Snapshots) != len(records) || x.SagaID.Valid && x.SagaID.UUID != sagaID {
-		return false
+// wrongFor says what is wrong with an index of these records, which are in list
+// order: nothing (""), if it lists each once, newest first.
+func (x *index) wrongFor(sagaID uuid.UUID, records []catalog.Record) string {
+	if x.SagaID.Valid && x.SagaID.UUID != sagaID {
+		return "it is the index of saga " + x.SagaID.UUID.String()
 	}
 	created := make(map[uuid.UUID]saga.Time, len(records))
 	for _, r := range records {
@@ -277,13 +279,26 @@ func (x *index) rightFor(sagaID uuid.UUID, records []catalog.Record) bool {
 	last := saga.Never
 	for _, e := range x.Snapshots {
 		want, ok := created[e.ID.UUID]
-		if at, err := saga.ParseStoredTime(e.CreatedAt); err != nil || !ok || at != want || want > last {
-			return false
+		at, err := saga.ParseStoredTime(e.CreatedAt)
+		switch {
+		case !ok && slices.ContainsFunc(records, func(r catalog.Record) bool { return r.ID == e.ID.UUID }):
+			return fmt.Sprintf("it lists %s twice", e.ID.UUID)
+		case !ok:
+			return fmt.Sprintf("it lists %s, which is not there", e.ID.UUID)
+		case err != nil || at != want:
+			return fmt.Sprintf("it says that %s was created at %q, and the file says %s", e.ID.UUID, e.CreatedAt, want)
+		case want > last:
+			return fmt.Sprintf("%s does not stand in its place in the order", e.ID.UUID)
 		}
 		delete(created, e.ID.UUID)
 		last = want
 	}
-	return true
+	for _, r := range records {
+		if _, missing := created[r.ID]; missing {
+			return fmt.Sprintf("%s is missing in it, one of %d", r.ID, len(created))
+		}
+	}
+	return ""
 }
 
 // appendIndex lays an index file out, a line for each snapshot.

@@ -42,6 +42,15 @@ func (l *layout) tmp(i int) string {
 	return filepath.Join(l.own(), "tmp", strconv.FormatInt(int64(i), 16))
 }
 
+// directories are those that are always there, each behind the one it lies in.
+func (l *layout) directories() []string {
+	dirs := []string{l.snapshots(), l.indexes(), l.replays(), l.own(), l.log(), filepath.Dir(l.tmp(0))}
+	for i := range tmpDirs {
+		dirs = append(dirs, l.tmp(i))
+	}
+	return dirs
+}
+
 func (l *layout) log() string        { return filepath.Join(l.own(), "log") }
 func (l *layout) quarantine() string { return filepath.Join(l.own(), "quarantine") }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,44 +70,55 @@ func (s *Store) loadSaga(id uuid.UUID) (int, error) {
 	for i := range index.Snapshots {
 		trusted[index.Snapshots[i].ID.UUID] = &index.Snapshots[i]
 	}
-	zipped := map[uuid.UUID]bool{}
-	for _, name := range names {
-		if id, gzip, ok := parseName(name); ok && gzip {
-			zipped[id] = true
-		}
-	}
 	var records []catalog.Record
 	settled := true
-	for _, name := range names {
-		snapshotID, gzip, ok := parseName(name)
-		if !ok {
-			s.foreign(filepath.Join(s.disk.saga(id), name))
-			continue
-		}
-		var found finding
-		if !gzip && zipped[snapshotID] {
-			found = finding{unreadable: catalog.Unreadable{ID: snapshotID, SagaID: id, Name: name},
-				err: errors.New("a compressed file of the same id stands beside it, which counts")}
-		} else {
-			found = s.examine(id, name, trusted[snapshotID])
-		}
+	for found := range s.survey(id, names, trusted) {
 		if found.foreign {
-			s.foreign(filepath.Join(s.disk.saga(id), name))
+			s.foreign(filepath.Join(s.disk.saga(id), found.unreadable.Name))
 			continue
 		}
 		if found.record != nil {
 			records = append(records, *found.record)
 		}
-		settled = s.admit(found) && settled
+		settled = s.admit(found) == nil && settled
 	}
 	slices.SortFunc(records, func(a, b catalog.Record) int { return b.Position().Compare(a.Position()) })
-	if !settled || !index.rightFor(id, records) || indexErr != nil && (len(records) > 0 || !errors.Is(indexErr, fs.ErrNotExist)) {
+	if !settled || index.wrongFor(id, records) != "" || indexErr != nil && (len(records) > 0 || !errors.Is(indexErr, fs.ErrNotExist)) {
 		if indexErr != nil && !errors.Is(indexErr, fs.ErrNotExist) {
 			s.log.Warn("an index cannot be read and is written again", "path", s.disk.index(id), "err", indexErr)
 		}
 		s.indexer.changed(id)
 	}
 	return len(records), nil
+}
+
+var errShadowed = errors.New("a compressed file of the same id stands beside it, which counts")
+
+// survey yields what the files of a saga's directory are.
+func (s *Store) survey(id uuid.UUID, names []string, trusted map[uuid.UUID]*indexEntry) iter.Seq[finding] {
+	zipped := map[uuid.UUID]bool{}
+	for _, name := range names {
+		if id, gzip, ok := parseName(name); ok && gzip {
+			zipped[id] = true
+		}
+	}
+	return func(yield func(finding) bool) {
+		for _, name := range names {
+			snapshotID, gzip, ok := parseName(name)
+			found := finding{unreadable: catalog.Unreadable{ID: snapshotID, SagaID: id, Name: name}}
+			switch {
+			case !ok:
+				found.foreign = true
+			case !gzip && zipped[snapshotID]:
+				found.err = errShadowed
+			default:
+				found = s.examine(id, name, trusted[snapshotID])
+			}
+			if !yield(found) {
+				return
+			}
+		}
+	}
 }
 
 func readNames(dir string) ([]string, error) {
@@ -129,7 +141,7 @@ type finding struct {
 	unreadable catalog.Unreadable
 	err        error
 	gone       bool
-	foreign    bool // a directory
+	foreign    bool // a directory, or not named as a file of ours is
 }
 
 // examine finds out what a file of a saga holds. It is not read when the index
@@ -163,42 +175,47 @@ func (s *Store) examine(sagaID uuid.UUID, name string, entry *indexEntry) (f fin
 		f.err = err
 		return f
 	}
+	f.understand(text, info.Size(), catalog.Location{Modified: info.ModTime().UnixNano(), Gzip: gzipped, GzipName: gzipName})
+	return f
+}
+
+// understand reads the document in a file of so many bytes.
+func (f *finding) understand(text []byte, size int64, at catalog.Location) {
 	snapshot, ours, err := saga.ReadSnapshot(text)
 	switch {
 	case err != nil:
-	case snapshot.ID != id:
+	case snapshot.ID != f.unreadable.ID:
 		err = fmt.Errorf("it says snapshot_id %s", snapshot.ID)
-	case snapshot.SagaID != sagaID:
+	case snapshot.SagaID != f.unreadable.SagaID:
 		err = fmt.Errorf("it says saga_id %s", snapshot.SagaID)
 	}
 	if err != nil {
 		f.err = err
-		return f
+		return
 	}
-	f.record = &catalog.Record{Summary: snapshot.Summary, Location: catalog.Location{
-		RawSize: int64(len(text)), Modified: info.ModTime().UnixNano(),
-		Gzip: gzipped, GzipName: gzipName, Foreign: !ours,
-	}}
-	f.record.SizeBytes = info.Size()
-	return f
+	at.RawSize, at.Foreign = int64(len(text)), !ours
+	f.record = &catalog.Record{Summary: snapshot.Summary, Location: at}
+	f.record.SizeBytes = size
 }
 
+var errOtherSaga = errors.New("another saga has a newer snapshot of the same id")
+
 // admit enters a finding into the catalogue. Of two files with one id the newer
-// snapshot counts. It reports false when that changed another saga.
-func (s *Store) admit(f finding) bool {
+// snapshot counts; it answers the other one, if that is of another saga.
+func (s *Store) admit(f finding) *catalog.Record {
 	if f.gone || f.foreign {
-		return true
+		return nil
 	}
 	if f.record == nil {
 		s.condemn(f.unreadable, f.err)
-		return true
+		return nil
 	}
 	if s.catalog.Insert(f.record) {
-		return true
+		return nil
 	}
 	other, ok := s.catalog.Get(f.record.ID)
 	if !ok || other.SagaID == f.record.SagaID {
-		return true
+		return nil
 	}
 	loser := *f.record
 	if other.CreatedAt < f.record.CreatedAt {
@@ -207,9 +224,9 @@ func (s *Store) admit(f finding) bool {
 		loser = other
 	}
 	s.condemn(catalog.Unreadable{ID: loser.ID, SagaID: loser.SagaID, Name: snapshotName(loser.ID, loser.GzipName)},
-		errors.New("another saga has a newer snapshot of the same id"))
+		errOtherSaga)
 	s.indexer.changed(other.SagaID)
-	return false
+	return &loser
 }
 
 // condemn notes a file that cannot be read, and leaves it where it is.

@@ -10,10 +10,30 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockDirectory makes this process the only daemon on the directory, by a lock
-// that the kernel drops with the process. The file says who holds it.
+// ErrInUse means that another process works on the directory.
+var ErrInUse = errors.New("the directory is in use")
+
+// lockMode is that of the lock's file: who runs the daemon is nobody else's business.
+const lockMode = 0o600
+
+// lockDirectory makes this process the only one on the directory, by a lock that
+// the kernel drops with the process. The file says who holds it.
 func lockDirectory(path string) (*flock.Flock, error) {
-	lock := flock.New(path, flock.SetPermissions(0o600))
+	lock, err := tryLock(path)
+	if err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname()
+	text := fmt.Sprintf("snapshotd with pid %d on host %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
+	if err := os.WriteFile(path, []byte(text), lockMode); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// tryLock takes the lock without a word about who holds it now.
+func tryLock(path string, options ...flock.Option) (*flock.Flock, error) {
+	lock := flock.New(path, append([]flock.Option{flock.SetPermissions(lockMode)}, options...)...)
 	got, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -23,12 +43,7 @@ func lockDirectory(path string) (*flock.Flock, error) {
 		if text, err := os.ReadFile(path); err == nil && len(text) > 0 {
 			holder = strings.TrimSpace(string(text))
 		}
-		return nil, fmt.Errorf("the directory is in use by %s (lock %s)", holder, path)
-	}
-	host, _ := os.Hostname()
-	text := fmt.Sprintf("snapshotd with pid %d on host %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, fmt.Errorf("%w by %s (lock %s)", ErrInUse, holder, path)
 	}
 	return lock, nil
 }

@@ -31,6 +31,30 @@ type format struct {
 // reads what is there. What cannot be read is logged, counted and left in place; it
 // never keeps Open from succeeding.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := newStore(cfg)
+	if err != nil {
+		return nil, err
+	}
+	base := s.disk.base
+	if err := s.makeDirectories(); err != nil {
+		return nil, fmt.Errorf("base path %s: %w", base, err)
+	}
+	if s.held, err = lockDirectory(s.disk.lock()); err != nil {
+		return nil, fmt.Errorf("base path %s: %w", base, err)
+	}
+	if err := s.load(ctx); err != nil {
+		close(s.journal.stop)
+		s.journal.done.Wait()
+		if s.journal.log != nil {
+			err = errors.Join(err, s.journal.log.Close())
+		}
+		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.held.Close())
+	}
+	return s, nil
+}
+
+// newStore answers a store that has not looked at its directory yet.
+func newStore(cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -55,20 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.disk.base, s.disk.synced, s.disk.fs = base, cfg.Observer.Synced, cfg.FS
 	s.journal.disk, s.journal.fail = &s.disk, s.degrade
 	s.journal.wake, s.journal.stop = make(chan struct{}, 1), make(chan struct{})
-	if err := s.makeDirectories(); err != nil {
-		return nil, fmt.Errorf("base path %s: %w", base, err)
-	}
-	if s.held, err = lockDirectory(s.disk.lock()); err != nil {
-		return nil, fmt.Errorf("base path %s: %w", base, err)
-	}
-	if err := s.load(ctx); err != nil {
-		close(s.journal.stop)
-		s.journal.done.Wait()
-		if s.journal.log != nil {
-			err = errors.Join(err, s.journal.log.Close())
-		}
-		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.held.Close())
-	}
+	s.indexer = newIndexer(&s.disk, s.catalog, &s.sagas, s.log)
 	return s, nil
 }
 
@@ -93,11 +104,7 @@ func (s *Store) makeDirectories() error {
 		return errors.New("it is not a directory")
 	}
 	s.disk.fileMode, s.disk.dirMode = modesLike(info.Mode())
-	dirs := []string{s.disk.snapshots(), s.disk.indexes(), s.disk.replays(), s.disk.own(), s.disk.log(), filepath.Dir(s.disk.tmp(0))}
-	for i := range tmpDirs {
-		dirs = append(dirs, s.disk.tmp(i))
-	}
-	for _, dir := range dirs {
+	for _, dir := range s.disk.directories() {
 		if err := s.disk.mkdir(dir); err != nil {
 			return err
 		}
@@ -117,7 +124,6 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	s.journal.start()
-	s.indexer = newIndexer(&s.disk, s.catalog, &s.sagas, s.log)
 	if err := s.loadSnapshots(ctx); err != nil {
 		return err
 	}
@@ -125,15 +131,7 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	if !known {
-		text, _ := json.Marshal(format{Version: formatVersion})
-		tmp, _, err := s.disk.temporary(append(text, '\n'), true)
-		if err != nil {
-			return err
-		}
-		if err := s.disk.fs.Rename(tmp, s.disk.format()); err != nil {
-			return err
-		}
-		if err := s.disk.syncDir(s.disk.own()); err != nil {
+		if err := s.writeFormat(); err != nil {
 			return err
 		}
 		found, _ := s.catalog.List(&saga.Query{Limit: 1})
@@ -142,6 +140,21 @@ func (s *Store) load(ctx context.Context) error {
 	s.indexer.start()
 	return nil
 }
+
+func (s *Store) writeFormat() error {
+	text, _ := json.Marshal(format{Version: formatVersion})
+	tmp, _, err := s.disk.temporary(append(text, '\n'), true)
+	if err != nil {
+		return err
+	}
+	if err := s.disk.fs.Rename(tmp, s.disk.format()); err != nil {
+		return err
+	}
+	return s.disk.syncDir(s.disk.own())
+}
+
+// errOtherFormat is that of a directory that another version has made.
+var errOtherFormat = errors.New("the directory has another format")
 
 // readFormat reports whether we have opened the directory before.
 func (s *Store) readFormat() (known bool, err error) {
@@ -157,7 +170,7 @@ func (s *Store) readFormat() (known bool, err error) {
 		return false, fmt.Errorf("%s: %w", s.disk.format(), err)
 	}
 	if f.Version != formatVersion {
-		return false, fmt.Errorf("%s: the directory has format %d, and this version knows only %d", s.disk.format(), f.Version, formatVersion)
+		return false, fmt.Errorf("%s: %w: it is of format %d, and this version knows only %d", s.disk.format(), errOtherFormat, f.Version, formatVersion)
 	}
 	return true, nil
 }

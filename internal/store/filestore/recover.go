@@ -70,18 +70,9 @@ func (s *Store) segmentSize() int64 {
 
 // replay makes the files what the last record about each says.
 func (s *Store) replay(records [][]byte) (restored int, err error) {
-	type wanted struct {
-		change change
-		data   []byte
-	}
-	last := map[string]wanted{}
-	for _, record := range records {
-		c, name, data, err := parseRecord(record)
-		if err != nil {
-			s.log.Error("the log is damaged: changes that were acknowledged may be lost", "damage", err)
-			continue
-		}
-		last[name] = wanted{c, data}
+	last, damage := lastOf(records)
+	for _, err := range damage {
+		s.log.Error("the log is damaged: changes that were acknowledged may be lost", "damage", err)
 	}
 	for name, w := range last {
 		path := s.disk.path(name)
@@ -113,6 +104,26 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 		failpoint.Here(failpoint.Replayed)
 	}
 	return restored, nil
+}
+
+// A wanted says what the log wants of a file.
+type wanted struct {
+	change change
+	data   []byte
+}
+
+// lastOf answers the last record about each file.
+func lastOf(records [][]byte) (last map[string]wanted, damage []error) {
+	last = map[string]wanted{}
+	for _, record := range records {
+		c, name, data, err := parseRecord(record)
+		if err != nil {
+			damage = append(damage, err)
+			continue
+		}
+		last[name] = wanted{c, data}
+	}
+	return last, damage
 }
 
 // same reports whether a file holds the bytes.

@@ -59,10 +59,7 @@ func (s *Store) examineReplay(id uuid.UUID) (catalog.ReplayRecord, *saga.Replay,
 	text, info, _, err := read(s.disk.replay(id))
 	var r *saga.Replay
 	if err == nil {
-		r, err = saga.ReadReplay(text)
-	}
-	if err == nil && r.ID != id {
-		err = fmt.Errorf("it says replay_id %s", r.ID)
+		r, err = readReplay(id, text)
 	}
 	if err != nil {
 		record := catalog.ReplayRecord{ID: id, Unreadable: true}
@@ -72,6 +69,15 @@ func (s *Store) examineReplay(id uuid.UUID) (catalog.ReplayRecord, *saga.Replay,
 		return record, nil, err
 	}
 	return replayRecord(r, info.Size()), r, nil
+}
+
+// readReplay reads the record that bears the id.
+func readReplay(id uuid.UUID, text []byte) (*saga.Replay, error) {
+	r, err := saga.ReadReplay(text)
+	if err == nil && r.ID != id {
+		err = fmt.Errorf("it says replay_id %s", r.ID)
+	}
+	return r, err
 }
 
 // GetReplay finds a replay by its id.
