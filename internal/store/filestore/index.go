@@ -284,7 +284,7 @@ func (x *index) wrongFor(sagaID uuid.UUID, records []catalog.Record) string {
 		case !ok && slices.ContainsFunc(records, func(r catalog.Record) bool { return r.ID == e.ID.UUID }):
 			return fmt.Sprintf("it lists %s twice", e.ID.UUID)
 		case !ok:
-			return fmt.Sprintf("it lists %s, which is not there", e.ID.UUID)
+			return fmt.Sprintf("it lists %s, which is not among the snapshots that can be read", e.ID.UUID)
 		case err != nil || at != want:
 			return fmt.Sprintf("it says that %s was created at %q, and the file says %s", e.ID.UUID, e.CreatedAt, want)
 		case want > last:

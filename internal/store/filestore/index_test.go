@@ -248,6 +248,7 @@ func TestFilesThatComeAndGoBehindTheRunningStore(t *testing.T) {
 	if got, err := text(t, s, idA); err != nil || got != document(idA, sagaA) {
 		t.Errorf("it is not served: %v", err)
 	}
+	verifyAtCleanup(t, dir).excuse(filestore.KindUnreadable, find(t, dir, a.ID))
 	if err := os.WriteFile(find(t, dir, a.ID), []byte("{torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}

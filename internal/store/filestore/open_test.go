@@ -87,6 +87,7 @@ func TestLeftoversAreClearedAndOtherFormatsRefused(t *testing.T) {
 	}
 	s.Close()
 	lay(t, dir, map[string]string{".snapshotd/format": `{"format": 2}`})
+	verifyAtCleanup(t, dir).excuse(filestore.KindFormat, ".snapshotd/format")
 	if _, err := filestore.Open(context.Background(), filestore.Config{BasePath: dir}); err == nil || !strings.Contains(err.Error(), "format 2") {
 		t.Errorf("a directory of a later version: %v", err)
 	}

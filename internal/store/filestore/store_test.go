@@ -38,6 +38,7 @@ func harness(compress bool) storetest.Harness {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
+			verifyAtCleanup(t, base).verify(t)
 			return reopened(t, base)
 		},
 		Corrupt: func(t *testing.T, s store.Store, id uuid.UUID) {
@@ -48,13 +49,18 @@ func harness(compress bool) storetest.Harness {
 			if err := os.WriteFile(files[0], []byte(`{"torn`), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			v := verifyAtCleanup(t, basePath(t, s))
+			v.excuse(filestore.KindUnreadable, files[0])
+			v.excuse(filestore.KindIndex, "indexes/"+filepath.Base(filepath.Dir(files[0]))+".json")
 		},
 	}
 }
 
-// open opens a store that the test closes, or leaves to the end of the test.
+// open opens a store that the test closes. At the end of the test nothing may be
+// wrong in its directory but what was before.
 func open(t *testing.T, cfg filestore.Config) *filestore.Store {
 	t.Helper()
+	verifyAtCleanup(t, cfg.BasePath).excuseAll(t)
 	s, err := filestore.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
