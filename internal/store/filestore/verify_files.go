@@ -84,8 +84,7 @@ func (v *verifier) checkSaga(id uuid.UUID) error {
 			v.checkMode(filepath.Join(dir, name), v.disk.fileMode)
 		}
 	}
-	names, broken := v.checkTwins(id, names)
-	for f := range v.survey(id, names, nil) {
+	for f := range v.survey(id, v.checkTwins(id, names), nil) {
 		path := filepath.Join(dir, f.unreadable.Name)
 		if w, ok := v.apart[snapshotFile(id, f.unreadable.Name)]; ok {
 			f = judged(f, w.data)
@@ -94,7 +93,6 @@ func (v *verifier) checkSaga(id uuid.UUID) error {
 		case f.foreign:
 			v.foundForeign(path)
 		case f.gone:
-		case errors.Is(f.err, errShadowed) && broken[f.unreadable.ID]: // it will count
 		case errors.Is(f.err, errShadowed):
 			v.foundBadOf(id, KindShadowed, path, f.err)
 		case f.record == nil:
@@ -108,35 +106,27 @@ func (v *verifier) checkSaga(id uuid.UUID) error {
 	return nil
 }
 
-// checkTwins sees to it that a compressed file that cannot be read does not put
-// the one beside it into quarantine. It answers the names that stay, and of which ids
-// the compressed file is broken but has not been moved.
-func (v *verifier) checkTwins(sagaID uuid.UUID, names []string) (stay []string, broken map[uuid.UUID]bool) {
-	broken = map[uuid.UUID]bool{}
+// checkTwins looks at the files that are there with both suffixes. It answers the
+// names without compressed files that cannot be read, so that the ones beside them count:
+// else both would end up in quarantine.
+func (v *verifier) checkTwins(sagaID uuid.UUID, names []string) []string {
 	uncompressed := map[uuid.UUID]bool{}
 	for _, name := range names {
 		if id, gzip, ok := parseName(name); ok && !gzip {
 			uncompressed[id] = true
 		}
 	}
-	stay = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		id, gzip, ok := parseName(name)
 		if !ok || !gzip || !uncompressed[id] {
 			return false
 		}
 		f := v.examine(sagaID, name, nil)
-		if f.record != nil || f.foreign || f.gone {
-			return false
+		if f.err != nil {
+			v.foundBadOf(sagaID, KindUnreadable, filepath.Join(v.disk.saga(sagaID), name), f.err)
 		}
-		broken[id] = true
-		if !v.repair || isIOError(f.err) {
-			return false // survey comes to it
-		}
-		path := filepath.Join(v.disk.saga(sagaID), name)
-		v.foundBadOf(sagaID, KindUnreadable, path, f.err)
-		return !exists(path)
+		return f.err != nil
 	})
-	return stay, broken
 }
 
 // judged is what a file will be when it holds the data.

@@ -24,20 +24,23 @@ func (v *verifier) checkLog(context.Context) error {
 	v.report.LogRecords = len(found.Records)
 	settle := sync.OnceValue(v.settleLog)
 
+	last, damage := lastOf(found.Records)
+	v.apart = map[string]wanted{}
+	differences := map[string]string{}
+	for name, w := range last {
+		if why := v.differs(name, w); why != "" {
+			v.apart[name], differences[name] = w, why
+		}
+	}
 	for _, damage := range found.Damage {
 		detail := strings.ReplaceAll(damage, v.disk.log()+string(filepath.Separator), "")
 		v.found(KindLog, v.disk.log(), detail, "replay what can be read, and move the log to quarantine", settle)
 	}
-	last, damage := lastOf(found.Records)
 	for _, err := range damage {
 		v.found(KindLog, v.disk.log(), err.Error(), "replay the rest", settle)
 	}
-	v.apart = map[string]wanted{}
-	for name, w := range last {
-		if why := v.differs(name, w); why != "" {
-			v.apart[name] = w
-			v.found(KindLog, v.disk.path(name), why, "replay the log", settle)
-		}
+	for name, why := range differences {
+		v.found(KindLog, v.disk.path(name), why, "replay the log", settle)
 	}
 	if len(found.Damage) == 0 {
 		for _, path := range found.Unfinished {
