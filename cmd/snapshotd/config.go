@@ -44,6 +44,7 @@ type healthcheckOptions struct {
 type commands struct {
 	Serve       serveOptions       `cmd:"" default:"withargs" help:"Run the daemon. The default."`
 	Healthcheck healthcheckOptions `cmd:"" help:"Ask a daemon whether it is alive: exit code 0 or 1."`
+	Verify      verifyOptions      `cmd:"" help:"Check a directory, or what a daemon answers."`
 	Bench       benchCommands      `cmd:"" help:"Measure what this machine can do."`
 	Version     struct{}           `cmd:"" help:"Print the version."`
 
@@ -89,7 +90,7 @@ func newParser(cmd *commands, environ []string, stdout io.Writer) (*kong.Kong, *
 		kong.Exit(func(int) { *helped = true }), // kong asks for it after help alone
 		kong.Help(printHelp),
 		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-			if parent != nil && !hasVariables(parent.Node()) {
+			if parent != nil && !hasVariable(parent.Node(), flag.Name) {
 				return nil, nil
 			}
 			// An empty variable is one that is not set: compose files pass those on.
@@ -112,6 +113,15 @@ func commandOf(node *kong.Node) string {
 // hasVariables reports whether a command's options are variables, too.
 func hasVariables(node *kong.Node) bool {
 	return node == nil || !strings.HasPrefix(commandOf(node), "bench")
+}
+
+// hasVariable reports whether an option of a command is a variable, too. Where the
+// data is may be said by one; to repair it is asked for, not configured.
+func hasVariable(node *kong.Node, option string) bool {
+	if node != nil && commandOf(node) == "verify" && option != "base-path" {
+		return false
+	}
+	return hasVariables(node)
 }
 
 // variable is the name of an option's variable, "" if it has none.
@@ -137,7 +147,7 @@ func usageError(err error) error {
 	}
 	option := fmt.Sprintf("--%s (or %s)", match[1], variable(match[1]))
 	parsing := (*kong.ParseError)(nil)
-	if errors.As(err, &parsing) && !hasVariables(parsing.Context.Selected()) {
+	if errors.As(err, &parsing) && !hasVariable(parsing.Context.Selected(), match[1]) {
 		option = "--" + match[1]
 	}
 	text = strings.TrimPrefix(text, match[0])
@@ -160,7 +170,9 @@ func unknownVariables(environ []string) []string {
 	known := map[string]bool{}
 	for _, command := range parser.Model.Children {
 		for _, flag := range command.Flags {
-			known[variable(flag.Name)] = true
+			if hasVariable(command, flag.Name) {
+				known[variable(flag.Name)] = true
+			}
 		}
 	}
 	var unknown []string

@@ -40,8 +40,7 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	}
 	printOptions(&b, command.Flags)
 	if len(command.Flags) > 0 && hasVariables(command) {
-		example := command.Flags[0].Name
-		fmt.Fprintf(&b, "\nEach option is a variable, too: --%s is %s. The option wins.\n", example, variable(example))
+		b.WriteString("\n" + variablesOf(command) + " The option wins.\n")
 	}
 	if command == ctx.Model.DefaultCmd {
 		b.WriteString(`TIME is 90s, 1h30m, 30d; SIZE is 65536, 64KiB, 10MB. Switches take =true and =false.
@@ -49,6 +48,21 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	}
 	_, err := io.WriteString(ctx.Stdout, b.String())
 	return err
+}
+
+// variablesOf says which options are variables, too.
+func variablesOf(command *kong.Node) string {
+	n := 0
+	for _, flag := range command.Flags {
+		if hasVariable(command, flag.Name) {
+			n++
+		}
+	}
+	example := command.Flags[0].Name
+	if n == len(command.Flags) {
+		return fmt.Sprintf("Each option is a variable, too: --%s is %s.", example, variable(example))
+	}
+	return fmt.Sprintf("--%s is a variable, too: %s.", example, variable(example))
 }
 
 // usage is how a command is typed; the default one needs not be.

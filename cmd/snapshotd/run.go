@@ -39,6 +39,8 @@ func (p *process) run(ctx context.Context) int {
 		return exitOK
 	case "healthcheck":
 		return p.healthcheck(ctx, &cmd.Healthcheck)
+	case "verify":
+		return p.verify(ctx, &cmd.Verify)
 	case "bench disk", "bench http", "bench ceiling":
 		return p.benchmark(ctx, strings.TrimPrefix(cmd.name, "bench "), &cmd.Bench)
 	default: // help, which has been printed

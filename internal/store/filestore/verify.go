@@ -120,8 +120,7 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base path %s: %w", s.disk.base, err)
 	}
-	defer lock.Close()
-	if err := v.run(ctx); err != nil {
+	if err := errors.Join(v.run(ctx), lock.Close()); err != nil {
 		return v.report, fmt.Errorf("base path %s: %w", s.disk.base, err)
 	}
 	return v.report, nil

@@ -48,7 +48,7 @@ func (v *verifier) checkIndex(id uuid.UUID) {
 	}
 	records := v.catalog.Snapshots(id)
 	x, err := readIndex(path)
-	why := ""
+	var why string
 	switch {
 	case errors.Is(err, errNotRegular):
 		v.found(KindIndex, path, err.Error(), toQuarantine+" and write it again", func() error {
