@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 
 	"snapshotd/internal/store/filestore"
 )
@@ -121,17 +120,15 @@ func (v *verification) writeText(w io.Writer) error {
 		return err
 	}
 	b.WriteString("\n")
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintf(table, "kind\tfound\trepaired\tleft\t\n")
+	fmt.Fprintf(&b, "%-10s  %6s  %8s  %6s\n", "kind", "found", "repaired", "left")
+	cut := false
 	for _, kind := range kinds {
 		if n := found[kind]; n > 0 {
-			_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", kind, n, repaired[kind], n-repaired[kind])
+			fmt.Fprintf(&b, "%-10s  %6d  %8d  %6d\n", kind, n, repaired[kind], n-repaired[kind])
+			cut = cut || n > mostListed
 		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if len(v.Findings) > mostListed {
+	if cut {
 		fmt.Fprintf(&b, "\nOf each kind at most %d are shown; --json has them all.\n", mostListed)
 	}
 	if v.Quarantine != "" {

@@ -72,7 +72,7 @@ func TestVerifyDirectory(t *testing.T) {
 	}
 	code, out, errs := verifying(t, "--base-path", dir)
 	rel, _ := filepath.Rel(dir, file)
-	for _, want := range []string{"unreadable  " + filepath.ToSlash(rel), "--repair: move it to quarantine", "--repair: write it again", "index      1         0     1"} {
+	for _, want := range []string{"unreadable  " + filepath.ToSlash(rel), "--repair: move it to quarantine", "--repair: write it again", "index            1         0       1"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
