@@ -24,14 +24,26 @@ type serveOptions struct {
 	Durability          string    `placeholder:"KIND" default:"full" enum:"full,relaxed" help:"full: a 2xx is on stable storage. relaxed: it is handed to the operating system, and a crash of the machine may lose the last seconds."`
 	MinFree             size      `placeholder:"SIZE" default:"64MiB" help:"With less space free on the disk nothing new is saved; reading and deleting go on."`
 	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Whoever reaches it can read and delete everything."`
-	DefaultRetention    duration  `placeholder:"TIME" default:"0" help:"How long snapshots are kept that are saved without retention_until; 0 = for ever."`
-	MaxSnapshotsPerSaga count     `placeholder:"N" default:"0" help:"Beyond this many a saga's oldest snapshots are deleted; 0 = none are."`
+	DefaultRetention    duration  `placeholder:"TIME" default:"0" help:"How long snapshots are kept, from the save, that are saved without retention_until; 0 = for ever."`
+	MaxSnapshotsPerSaga count     `placeholder:"N" default:"0" help:"Beyond this many a saga's oldest snapshots are deleted when it is saved to; 0 = none are."`
 	CleanupInterval     duration  `placeholder:"TIME" default:"1m" help:"How often expired snapshots are deleted; 0 = only on request."`
-	MaxBodySize         size      `placeholder:"SIZE" default:"16MiB" help:"The largest request body, after decompression."`
+	MaxBodySize         size      `placeholder:"SIZE" default:"16MiB" help:"The largest request body, after decompression; at most 48MiB."`
 	MaxPageBytes        size      `placeholder:"SIZE" default:"32MiB" help:"A page of a list ends early, with a cursor, when its documents exceed this."`
 	ShutdownTimeout     duration  `placeholder:"TIME" default:"8s" help:"How long requests may take to end after SIGTERM, before they are cut off."`
 	LogLevel            string    `placeholder:"LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 	LogFormat           string    `placeholder:"FORMAT" default:"auto" enum:"auto,tint,json" help:"tint for people, json for machines, or auto: tint on a terminal, else json."`
+}
+
+// maxBodySize bounds --max-body-size: laid out for people a document grows up to
+// fivefold, and a file of more than 256 MiB is not read.
+const maxBodySize = 48 << 20
+
+// Validate checks what the types do not.
+func (o *serveOptions) Validate() error {
+	if o.MaxBodySize > maxBodySize {
+		return fmt.Errorf("--max-body-size (or %sMAX_BODY_SIZE): at most 48MiB was expected", prefix)
+	}
+	return nil
 }
 
 // healthcheckOptions configure the question whether a daemon is alive.

@@ -121,6 +121,7 @@ func TestUsageErrors(t *testing.T) {
 		{args: "--max-snapshots-per-saga=many", wants: []string{"--max-snapshots-per-saga", "whole number"}},
 		{args: "--cleanup-interval=often", wants: []string{"--cleanup-interval", "SNAPSHOTD_CLEANUP_INTERVAL", "1h30m"}},
 		{args: "--max-body-size=0", wants: []string{"--max-body-size", "SNAPSHOTD_MAX_BODY_SIZE", "16MiB"}},
+		{args: "--max-body-size=49MiB", wants: []string{"--max-body-size", "SNAPSHOTD_MAX_BODY_SIZE", "at most 48MiB"}},
 		{args: "--max-page-bytes=big", wants: []string{"--max-page-bytes", "SNAPSHOTD_MAX_PAGE_BYTES", "64KiB"}},
 		{args: "--shutdown-timeout=", wants: []string{"--shutdown-timeout", "SNAPSHOTD_SHUTDOWN_TIMEOUT", "duration"}},
 		{args: "--log-level=loud", wants: []string{"--log-level", "SNAPSHOTD_LOG_LEVEL", "debug", "loud"}},

@@ -27,6 +27,7 @@ const (
 	answerTimeout  = 60 * time.Second // to make an answer: a clean-up takes up to 30 s
 	slowestClient  = 256 << 10        // bytes per second; one that sends or reads slower is cut off
 	readyTimeout   = 2 * time.Second
+	drainPoll      = 10 * time.Millisecond
 	cutOffGrace    = time.Second // for requests that were cut off to notice
 )
 
@@ -38,6 +39,8 @@ type daemon struct {
 	api     *api.Server
 	http    *http.Server
 	serving atomic.Pointer[store.Store] // nil while loading and draining
+
+	underWay atomic.Int64 // requests
 
 	// users is held for reading by every request and by the janitor, so that the
 	// store is closed behind the last of them.
@@ -107,6 +110,8 @@ func (d *daemon) handle(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the store is being closed
 	}
 	defer d.users.RUnlock()
+	d.underWay.Add(1)
+	defer d.underWay.Add(-1)
 	d.api.ServeHTTP(w, r)
 }
 
@@ -251,6 +256,16 @@ func (d *daemon) drain(ctx context.Context) bool {
 	d.serving.Store(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	// While requests are under way others are still told that we are draining;
+	// Shutdown would have them refused by the system.
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	for d.underWay.Load() > 0 && ctx.Err() == nil {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+		}
+	}
 	if err := d.http.Shutdown(ctx); err != nil {
 		d.log.Warn("requests did not end in time and are cut off", "timeout", timeout)
 		_ = d.http.Close() // of connections; there is nothing to be done about them

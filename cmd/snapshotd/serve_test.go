@@ -162,6 +162,11 @@ func TestSignalLetsRequestsEnd(t *testing.T) {
 	end := r.slowSave()
 	r.signal()
 	r.until("it drains", func() bool { return len(r.lines("draining")) == 1 })
+	for _, path := range []string{"/readyz", "/v1/sagas"} {
+		if code, body := r.get(path); code != http.StatusServiceUnavailable || !strings.Contains(body, `"code":"draining"`) {
+			t.Errorf("%s of a draining daemon: %d %s", path, code, body)
+		}
+	}
 	if code, body, err := end(); code != http.StatusCreated || err != nil {
 		t.Errorf("%d %s %v", code, body, err)
 	}
@@ -196,7 +201,7 @@ func TestSignalCutsOffRequests(t *testing.T) {
 
 // TestServerIsBounded: a client that sends or reads nothing does not stay.
 func TestServerIsBounded(t *testing.T) {
-	cmd, err := parse([]string{"--max-body-size=1GiB"}, nil, io.Discard)
+	cmd, err := parse([]string{"--max-body-size=48MiB"}, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +209,7 @@ func TestServerIsBounded(t *testing.T) {
 	if s.ReadHeaderTimeout != 10*time.Second || s.IdleTimeout != 2*time.Minute || s.MaxHeaderBytes != 64<<10 || s.ErrorLog == nil {
 		t.Errorf("%+v", s)
 	}
-	if s.ReadTimeout < time.Hour || s.ReadTimeout > 2*time.Hour || s.WriteTimeout < s.ReadTimeout {
+	if s.ReadTimeout < 3*time.Minute || s.ReadTimeout > 10*time.Minute || s.WriteTimeout < s.ReadTimeout {
 		t.Errorf("for a large body there are %v to send it, and %v for all", s.ReadTimeout, s.WriteTimeout)
 	}
 }

@@ -110,6 +110,10 @@ func cleanUp(c *call) error {
 	if err != nil {
 		return err
 	}
+	// Who puts dry_run into a body must not be taken for one who left it out.
+	if n, _ := c.r.Body.Read(make([]byte, 1)); n > 0 {
+		return problemf(http.StatusBadRequest, "invalid_parameter", "A clean-up takes no body; dry_run is a query parameter.")
+	}
 	done, err := c.archive.CleanUp(c.ctx(), dryRun)
 	if err != nil {
 		return err

@@ -87,7 +87,8 @@ func TestCleanUp(t *testing.T) {
 		if len(sample) != 20 || sample[0] != snapshotID(0) {
 			t.Error(sample)
 		}
-		w.do("POST", "/v1/cleanup", `ignored`, "Content-Type", "text/plain").is(200).
+		w.do("POST", "/v1/cleanup", `{"dry_run":true}`).problem(400, "invalid_parameter")
+		w.do("POST", "/v1/cleanup", "").is(200).
 			says(fmt.Sprintf(`{"dry_run":false,"deleted":25,"reclaimed_bytes":%d,"remaining":0}`+"\n", total))
 		w.get("/v1/snapshots").snapshots(30)
 	})
@@ -98,6 +99,7 @@ func TestDeleteASaga(t *testing.T) {
 		nothing := `{"deleted":0,"reclaimed_bytes":0,"deleted_replays":0}` + "\n"
 		path := "/v1/sagas/" + sagaID(0) + "/snapshots"
 		w.do("DELETE", path, "").is(200).says(nothing)
+		w.do("DELETE", path+"?replays=", "").problem(400, "invalid_parameter")
 		w.do("DELETE", path+"?replays=true", "").is(200).says(nothing)
 		w.fill(4)
 		w.do("POST", "/v1/sagas/"+sagaID(0)+"/replays", `{"checkpoint_step": "step-0"}`).is(201)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"snapshotd/internal/archive"
+	"snapshotd/internal/document"
 	"snapshotd/internal/saga"
 )
 
@@ -146,18 +147,14 @@ func createdOrOK(created bool) int {
 const jsonType = "application/json"
 
 // Stored values keep their spelling inside composed answers, whatever it is.
-var (
-	compactJSON = json.JoinOptions(
-		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(true))
-	prettyJSON = json.JoinOptions(compactJSON, jsontext.Multiline(true), jsontext.WithIndent("  "))
-)
+var compactJSON = json.JoinOptions(
+	jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(true))
 
 func (c *call) marshal(v any) ([]byte, error) {
-	opts := compactJSON
+	text, err := json.Marshal(v, compactJSON)
 	if c.pretty {
-		opts = prettyJSON
+		text = document.AppendIndent(nil, text, 0)
 	}
-	text, err := json.Marshal(v, opts)
 	return append(text, '\n'), err
 }
 

@@ -78,7 +78,13 @@ func (c *call) flag(name string) (bool, error) {
 		return false, nil
 	}
 	switch c.query.Get(name) {
-	case "", "true":
+	case "":
+		// Bare means true. Behind an equals sign something is missing, which matters
+		// where things are deleted.
+		if name == "pretty" || !strings.Contains("&"+c.r.URL.RawQuery, "&"+name+"=") {
+			return true, nil
+		}
+	case "true":
 		return true, nil
 	case "false":
 		return false, nil

@@ -75,6 +75,7 @@ type Archive struct {
 	buffers    sync.Pool
 	cleaning   chan struct{} // holds one token; who has it cleans up
 	reportOnly atomic.Bool
+	reported   atomic.Int64 // how many expired ones the janitor has warned of
 }
 
 // New returns an archive above cfg.Store, which stays the caller's to close.
@@ -151,7 +152,7 @@ func (a *Archive) save(ctx context.Context, d *saga.Draft, createOnly bool) (*Re
 		s.CreatedAt = a.now()
 	}
 	if !d.HasRetention && a.cfg.DefaultRetention > 0 {
-		s.RetentionUntil = s.CreatedAt.Add(a.cfg.DefaultRetention)
+		s.RetentionUntil = a.now().Add(a.cfg.DefaultRetention) // not from created_at: a backfill is not to go at once
 	}
 	buf := a.buffers.Get().(*[]byte)
 	defer a.buffers.Put(buf)

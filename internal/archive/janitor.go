@@ -46,7 +46,7 @@ func (a *Archive) janitorRound(ctx context.Context) {
 		case err != nil:
 			result = RunError
 			a.logFailed(ctx, err)
-		case found.Deleted > 0:
+		case found.Deleted > 0 && a.reported.Swap(int64(found.Deleted)) != int64(found.Deleted):
 			a.cfg.Logger.WarnContext(ctx, "expired snapshots are kept, because this directory is new to snapshotd; POST /v1/cleanup or a restart lets them go",
 				"expired", found.Deleted, "bytes", found.Bytes)
 		}

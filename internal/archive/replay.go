@@ -93,7 +93,7 @@ func (a *Archive) repeat(ctx context.Context, sagaID uuid.UUID, q *saga.ReplayRe
 	}
 	_, checkpoint, err := a.read(ctx, r.SnapshotID.UUID)
 	if errors.Is(err, saga.ErrSnapshotNotFound) {
-		return nil, a.noCheckpoint(ctx, r)
+		return nil, fmt.Errorf("%w: replay %s is prepared, but the snapshot it starts from has been deleted since", saga.ErrReplayConflict, r.ID)
 	}
 	if err != nil {
 		return nil, err

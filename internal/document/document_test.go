@@ -151,6 +151,18 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// A megabyte nested deep around single digits would grow a hundredfold.
+func TestIndentDoesNotBlowUp(t *testing.T) {
+	deep := strings.Repeat("[", 98) + strings.Repeat("1,", 500_000) + "1" + strings.Repeat("]", 98)
+	if got := document.AppendIndent(nil, []byte(deep), 1); len(got) > 5*len(deep) {
+		t.Errorf("%d bytes became %d", len(deep), len(got))
+	}
+	flat := "[" + strings.Repeat(`"\"[",`, 50_000) + "1]"
+	if got := document.AppendIndent(nil, []byte(flat), 0); !strings.HasPrefix(string(got), "[\n  \"\\\"[\",\n") {
+		t.Errorf("a large flat value is not indented: %.20q", got)
+	}
+}
+
 func TestStringsAndStringMap(t *testing.T) {
 	list, _, err := document.Strings([]byte(`["a","\u00e9"]`))
 	if err != nil || len(list) != 2 || list[1] != "é" {

@@ -16,13 +16,48 @@ func AppendCompact(dst, value []byte) []byte {
 // AppendIndent appends a value with one token a line and two spaces a level, as
 // it looks when it stands level objects deep: every line but the first is
 // indented by that much. The tokens keep their spelling. The value must be
-// valid JSON.
+// valid JSON. A large one that would become more than five times as large, because
+// it nests deep around little, is laid out compact instead.
 func AppendIndent(dst, value []byte, level int) []byte {
+	if len(value) > indentFreely && whiteSpace(value, level) > maxWhiteSpace*len(value) {
+		return AppendCompact(dst, value)
+	}
 	if level == 0 {
 		return appendFormat(dst, value, indented...)
 	}
 	prefix := jsontext.WithIndentPrefix(strings.Repeat("  ", level))
 	return appendFormat(dst, value, append(indented[:len(indented):len(indented)], prefix)...)
+}
+
+const (
+	indentFreely  = 64 << 10 // bytes: up to here the white space is not worth counting
+	maxWhiteSpace = 4        // for each byte of a value
+)
+
+// whiteSpace answers how many bytes of white space AppendIndent adds to a value,
+// about.
+func whiteSpace(value []byte, level int) (n int) {
+	inString := false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			level++
+			n += 2*level + 1
+		case c == '}' || c == ']':
+			level--
+			n += 2*level + 1
+		case c == ',':
+			n += 2*level + 1
+		case c == ':':
+			n++
+		}
+	}
+	return n
 }
 
 var (

@@ -145,6 +145,14 @@ func (r *storedReader) fail(m document.Member, expected string) {
 	}
 }
 
+// misspelled is fail for a value of the right type, or one that has failed
+// already.
+func (r *storedReader) misspelled(m document.Member, expected string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s: %s was expected", m.Name, expected)
+	}
+}
+
 func (r *storedReader) require(members []document.Member, name string) {
 	for _, m := range members {
 		if string(m.Name) == name {
@@ -174,7 +182,7 @@ func (r *storedReader) spelled(m document.Member, ours string) {
 func (r *storedReader) id(m document.Member) uuid.UUID {
 	id, err := ParseID(r.string(m))
 	if err != nil {
-		r.fail(m, "a UUID")
+		r.misspelled(m, "a UUID")
 		return id
 	}
 	r.spelled(m, `"`+id.String()+`"`)
@@ -184,7 +192,7 @@ func (r *storedReader) id(m document.Member) uuid.UUID {
 func (r *storedReader) index(m document.Member) int32 {
 	n, err := strconv.ParseInt(string(m.Value), 10, 32)
 	if err != nil || n < 0 {
-		r.fail(m, "a whole number from 0 to 2147483647")
+		r.misspelled(m, "a whole number from 0 to 2147483647")
 	}
 	r.spelled(m, strconv.FormatInt(n, 10)) // -0
 	return int32(n)
@@ -229,7 +237,7 @@ func (r *storedReader) strings(m document.Member) []byte {
 func (r *storedReader) time(m document.Member) Time {
 	t, err := ParseStoredTime(r.string(m))
 	if err != nil {
-		r.fail(m, "a time")
+		r.misspelled(m, "a time")
 		return t
 	}
 	r.spelled(m, `"`+t.String()+`"`)
