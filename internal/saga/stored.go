@@ -51,9 +51,9 @@ func ReadSnapshot(doc []byte) (s *Snapshot, ours bool, err error) {
 		case "context":
 			s.Context = r.object(m)
 		case "completed_steps":
-			s.CompletedSteps = r.strings(m)
+			s.CompletedSteps = r.orDefault(m, s.CompletedSteps, r.strings)
 		case "external_refs":
-			s.ExternalRefs = r.object(m)
+			s.ExternalRefs = r.orDefault(m, s.ExternalRefs, r.object)
 		case "created_at":
 			s.CreatedAt = r.time(m)
 		case "retention_until":
@@ -232,6 +232,15 @@ func (r *storedReader) strings(m document.Member) []byte {
 		r.fail(m, "an array of strings")
 	}
 	return m.Value
+}
+
+// orDefault takes null for a value that was left out.
+func (r *storedReader) orDefault(m document.Member, value []byte, read func(document.Member) []byte) []byte {
+	if document.IsNull(m.Value) {
+		r.ours = false
+		return value
+	}
+	return read(m)
 }
 
 func (r *storedReader) time(m document.Member) Time {

@@ -100,6 +100,7 @@ func TestForeignSpellings(t *testing.T) {
 		{"time with another offset", []string{`T03:04:05.678900+00:00`, `T05:04:05.6789+02:00`}, nil},
 		{"upper case", []string{idA, strings.ToUpper(idA), sagaA, strings.ToUpper(sagaA)}, nil},
 		{"no external_refs", []string{`"external_refs": {}, `, ``}, nil},
+		{"null instead of a default", []string{`"completed_steps": [], "external_refs": {}`, `"completed_steps": null, "external_refs": null`}, nil},
 		{"no retention", []string{`, "retention_until": null`, ``}, nil},
 		{"neither", []string{`"completed_steps": [], "external_refs": {}, `, ``, `, "retention_until": null`, ``}, nil},
 		{"keys of its own", []string{`null}`, `null, "version": 1.0}`}, []string{`null}`, `null, "version": 1.0}`}},
