@@ -57,8 +57,8 @@ func TestReadSnapshotRefuses(t *testing.T) {
 		{"saga_name", `null`}, {"step_name", `1`}, {"status", `null`}, {"status", `3`},
 		{"step_index", `"2"`}, {"step_index", `null`}, {"step_index", `-1`}, {"step_index", `1.0`}, {"step_index", `1e2`}, {"step_index", `2147483648`},
 		{"context", `null`}, {"context", `[]`}, {"context", `{"x":NaN}`}, {"context", `{"x":-Infinity}`}, {"context", `{"a":1,"a":2}`}, {"context", nested(100)},
-		{"completed_steps", `null`}, {"completed_steps", `[1]`}, {"completed_steps", `{}`},
-		{"external_refs", `null`}, {"external_refs", `[]`},
+		{"completed_steps", `[1]`}, {"completed_steps", `{}`},
+		{"external_refs", `[]`},
 		{"created_at", `null`}, {"created_at", `"2026-11-22 22:08:59"`}, {"created_at", `"yesterday"`}, {"created_at", `1795385339.1`},
 		{"retention_until", `"never"`}, {"retention_until", `0`},
 	} {
@@ -110,6 +110,7 @@ func TestRespell(t *testing.T) {
 		{"their_own", `{"x":[1, 2.0]}`, verbatim},
 		{"completed_steps", ``, `[]`},
 		{"external_refs", ``, `{}`},
+		{"completed_steps", `null`, `[]`}, {"external_refs", `null`, `{}`},
 		{"retention_until", ``, `null`},
 	} {
 		doc := object(sagazFields, tt.name, tt.stored)
