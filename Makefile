@@ -1,4 +1,4 @@
-.PHONY: run test race bench bench-peers bench-go lint fuzz e2e
+.PHONY: run test race bench bench-peers bench-go lint fuzz faults e2e
 
 run:            ## serve ./saga-snapshots on 127.0.0.1:7420
 	go run ./cmd/snapshotd
@@ -26,3 +26,6 @@ fuzz:           ## every fuzz target for FUZZTIME each
 
 e2e:            ## the examples against the real daemon
 	examples/run
+
+faults:         ## power cuts, failing and full disks, kills: needs Linux and root
+	.ci/faults
