@@ -24,6 +24,13 @@ func (s *Store) recoverLog() error {
 	for _, damage := range found.Damage {
 		s.log.Error("the log is damaged: changes that were acknowledged may be lost", "damage", damage)
 	}
+	if len(found.Records) > 0 {
+		// A sync that failed under an earlier process may be reported only now; all that
+		// it was about is in the log, and written again.
+		if err := s.disk.syncAll(nil); err != nil {
+			s.log.Warn("the disk has failed before; what the log holds is written again", "err", err)
+		}
+	}
 	restored, err := s.replay(found.Records)
 	if err != nil {
 		return fmt.Errorf("the log could not be replayed: %w", err)
@@ -78,9 +85,9 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 		path := s.disk.path(name)
 		switch w.change {
 		case changeWrite:
-			if same(path, w.data) {
-				continue
-			}
+			// Even a file that reads well is written again: after a failed sync it may do
+			// so from the page cache alone, and be lost with that.
+			kept := same(path, w.data)
 			tmp, _, err := s.disk.temporary(w.data, false)
 			if err == nil {
 				err = s.disk.replace(tmp, name)
@@ -88,7 +95,9 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 			if err != nil {
 				return restored, err
 			}
-			restored++
+			if !kept {
+				restored++
+			}
 		case changeRemove:
 			if failpoint.Omitted(failpoint.OmitReplayDeletes) {
 				continue
