@@ -45,6 +45,7 @@ type journal struct {
 	// its files are in place; so while a checkpoint holds it, every record's files are.
 	applying sync.RWMutex
 	settling sync.Mutex // one checkpoint at a time
+	unsynced error      // why one failed: after that none may succeed, for its sync would tell nothing
 	wake     chan struct{}
 	stop     chan struct{}
 	done     sync.WaitGroup
@@ -92,6 +93,9 @@ func isSyncFailure(err error) bool {
 func (j *journal) checkpoint() error {
 	j.settling.Lock()
 	defer j.settling.Unlock()
+	if j.unsynced != nil {
+		return j.unsynced
+	}
 	if !j.log.Pending() {
 		return nil
 	}
@@ -102,6 +106,7 @@ func (j *journal) checkpoint() error {
 	failpoint.Here(failpoint.CheckpointFound)
 	if !failpoint.Omitted(failpoint.OmitCheckpointSync) {
 		if err := j.disk.syncAll(touched); err != nil {
+			j.unsynced = err
 			return err
 		}
 	}
