@@ -16,6 +16,7 @@ import (
 // A finding is what a check has seen.
 type finding struct {
 	lost, partial []string // in words
+	broken        int      // items that are not whole
 	wrong         []string // what else should not be
 	states        map[*item]int
 }
@@ -66,6 +67,7 @@ func (d *daemon) look(x *item) (state int, trouble string) {
 
 func (f *finding) note(x *item, state int, allowed []int, trouble string) {
 	if trouble != "" {
+		f.broken++
 		f.partial = append(f.partial, fmt.Sprintf("%v: %s", x, trouble))
 		return
 	}
@@ -95,7 +97,7 @@ func (f *finding) count(d *daemon) {
 	if s.Unreadable != 0 {
 		f.partial = append(f.partial, fmt.Sprintf("%d files are unreadable", s.Unreadable))
 	}
-	if more := s.Snapshots - snapshots + s.Replays - replays; more > 0 {
+	if more := s.Snapshots - snapshots + s.Replays - replays - f.broken; more > 0 {
 		f.lost = append(f.lost, fmt.Sprintf("%d are back after their deletion was acknowledged and checked", more))
 	}
 	if log := d.log.String(); strings.Contains(log, "the log is damaged") || strings.Contains(log, "panic:") {

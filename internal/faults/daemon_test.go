@@ -152,6 +152,7 @@ func (d *daemon) kill() { d.signal(syscall.SIGKILL) }
 func (d *daemon) stop() int { return d.signal(syscall.SIGTERM) }
 
 func (d *daemon) signal(s syscall.Signal) int {
+	d.client.CloseIdleConnections() // the daemon waits for those that were never used
 	_ = d.cmd.Process.Signal(s)
 	select {
 	case <-d.ended:
@@ -160,7 +161,6 @@ func (d *daemon) signal(s syscall.Signal) int {
 		_ = d.cmd.Process.Kill()
 		<-d.ended
 	}
-	d.client.CloseIdleConnections()
 	return d.cmd.ProcessState.ExitCode()
 }
 

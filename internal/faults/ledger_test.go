@@ -83,6 +83,13 @@ func (l *ledger) acknowledge(changes ...*change) {
 	l.acked += len(changes)
 }
 
+// count is how many changes have been acknowledged.
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acked
+}
+
 // cut calls act, the fault, after which no acknowledgement counts.
 func (l *ledger) cut(act func()) {
 	l.mu.Lock()

@@ -125,9 +125,7 @@ func (p *plug) cutRecovery() {
 	inside := p.launch()
 	inside.env = []string{"SNAPSHOTD_FAILPOINT=" + step}
 	d := inside.begin(p.t)
-	select { // it ends itself if there is as much to replay
-	case <-d.ended:
-	case <-time.After(100 * time.Millisecond):
+	if d.ready() {
 		p.t.Logf("nothing to replay up to %s", step)
 	}
 	p.cutNow(d)
