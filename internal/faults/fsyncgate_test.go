@@ -32,7 +32,7 @@ func TestFailedSyncsDegrade(t *testing.T) {
 		{"a write of a snapshot fails, the daemon is stopped", isSnapshot, stopped},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			row := newTally(t, "fsyncgate: "+fault.name)
+			row := newTally(t, "failed syncs and writes")
 			r, v := newRecorder(t, 48)
 			l := newLedger(nil)
 			d := launch{dir: v.dir()}.start(t)
@@ -49,7 +49,7 @@ func TestFailedSyncsDegrade(t *testing.T) {
 				t.Fatalf("%d failures, want 1\n%s", r.failures(), &d.log)
 			}
 			staysDegraded(t, d, l)
-			row.acknowledged = l.count()
+			row.acknowledged += l.count()
 			row.cuts++
 
 			fault.end(d, v)
