@@ -42,13 +42,20 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.held, err = lockDirectory(s.disk.lock()); err != nil {
 		return nil, fmt.Errorf("base path %s: %w", base, err)
 	}
+	if s.probe, err = os.Open(s.disk.lock()); err != nil {
+		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.held.Close())
+	}
+	if system, ok := s.disk.fs.(vfs.OS); ok {
+		system.Held = s.probe
+		s.disk.fs = system
+	}
 	if err := s.load(ctx); err != nil {
 		close(s.journal.stop)
 		s.journal.done.Wait()
 		if s.journal.log != nil {
 			err = errors.Join(err, s.journal.log.Close())
 		}
-		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.held.Close())
+		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.probe.Close(), s.held.Close())
 	}
 	return s, nil
 }

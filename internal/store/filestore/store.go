@@ -55,6 +55,7 @@ type Store struct {
 	log     *slog.Logger
 	disk    disk
 	held    *flock.Flock
+	probe   *os.File // held open, see vfs.OS
 	first   bool
 	catalog *catalog.Catalog
 	replays catalog.Replays
@@ -371,5 +372,5 @@ func (s *Store) Ping(ctx context.Context) error {
 // directory back.
 func (s *Store) Close() error {
 	s.indexer.close()
-	return errors.Join(s.journal.close(), s.held.Close())
+	return errors.Join(s.journal.close(), s.probe.Close(), s.held.Close())
 }

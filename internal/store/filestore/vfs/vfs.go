@@ -43,7 +43,12 @@ type File interface {
 }
 
 // OS is the operating system's own FS.
-type OS struct{}
+type OS struct {
+	// Held, if it is not nil, is an open file on the filesystem that SyncAll is about. A
+	// failed write is told to whoever had a file open then; to a file that is opened
+	// later only if nobody else has asked meanwhile.
+	Held *os.File
+}
 
 var _ FS = OS{}
 
@@ -87,7 +92,16 @@ func (OS) SyncDir(path string) error {
 	return errors.Join(syncDir(f), f.Close())
 }
 
-func (OS) SyncAll(path string) error { return syncAll(path) }
+func (o OS) SyncAll(path string) error {
+	if o.Held != nil {
+		return syncAll(o.Held)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncAll(f), f.Close())
+}
 
 type file struct{ *os.File }
 

@@ -32,11 +32,6 @@ func datasync(f *os.File) error {
 }
 
 // syncAll is syncfs(2), which tells of failed writes since Linux 5.8.
-func syncAll(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = unix.Syncfs(int(f.Fd()))
-	return errors.Join(os.NewSyscallError("syncfs", err), f.Close())
+func syncAll(f *os.File) error {
+	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))
 }

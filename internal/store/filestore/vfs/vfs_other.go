@@ -9,4 +9,4 @@ import (
 
 func datasync(f *os.File) error { return f.Sync() }
 
-func syncAll(string) error { return errors.ErrUnsupported }
+func syncAll(*os.File) error { return errors.ErrUnsupported }
