@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // After a failed sync the kernel drops what it could not write and reports the
@@ -30,6 +32,7 @@ func TestFailedSyncsDegrade(t *testing.T) {
 		{"a write of a snapshot fails, the machine restarts", isSnapshot, restart},
 		{"a write of a snapshot fails, the daemon is killed", isSnapshot, killed},
 		{"a write of a snapshot fails, the daemon is stopped", isSnapshot, stopped},
+		{toldFirst, isSnapshot, killed},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			row := newTally(t, "failed syncs and writes")
@@ -40,6 +43,9 @@ func TestFailedSyncsDegrade(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 
 			r.failing(once(fault.choose))
+			if fault.name == toldFirst {
+				syncUntilTold(t, v)
+			}
 			deadline := time.Now().Add(patience)
 			for a := d.do("GET", "/readyz", nil); a.status == http.StatusOK && time.Now().Before(deadline); a = d.do("GET", "/readyz", nil) {
 				time.Sleep(10 * time.Millisecond)
@@ -70,6 +76,26 @@ func TestFailedSyncsDegrade(t *testing.T) {
 			row.enter(t, l.check(d, never-1))
 		})
 	}
+}
+
+// The kernel tells of a failed write everybody who has the filesystem open, and
+// whoever opens it later only if nobody has been told.
+const toldFirst = "a write of a snapshot fails, somebody else is told first, the daemon is killed"
+
+func syncUntilTold(t *testing.T, v *volume) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		dir, err := os.Open(v.mount)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = unix.Syncfs(int(dir.Fd()))
+		dir.Close()
+		if err != nil {
+			return
+		}
+	}
+	t.Fatal("nobody is told of a failed write")
 }
 
 // Ways to end a daemon that is degraded. Unless the machine restarts, the next one
