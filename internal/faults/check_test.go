@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -117,6 +118,14 @@ func (d *daemon) base() string {
 		}
 	}
 	return os.DevNull
+}
+
+// verified has the verify command look at a directory that no daemon works on.
+func verified(t *testing.T, dir string) {
+	t.Helper()
+	if out, err := exec.Command(os.Getenv(plainBuild), "verify", "--base-path="+dir).CombinedOutput(); err != nil {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
 }
 
 // enter puts a finding into the report, and fails the test unless it is good or of

@@ -38,7 +38,6 @@ type worker struct {
 	*load
 	sagas   []*sagaItems
 	replays []*item
-	expired []*item
 	large   *item
 }
 

@@ -17,7 +17,7 @@ func TestFullDisk(t *testing.T) {
 	v := newSmallVolume(t, "ext4", 16)
 	l := newLedger(nil)
 	d := launch{dir: v.dir()}.start(t)
-	kept := l.fill(t, d, 60_000, http.StatusInsufficientStorage)
+	kept := l.fill(t, d, 60_000)
 	serveWhileFull(t, l, d, kept, 60_000)
 	endsWell(t, row, l, d, launch{dir: v.dir()})
 }
@@ -30,8 +30,8 @@ func TestDiskFullToTheLastBlock(t *testing.T) {
 	l := newLedger(nil)
 	start := launch{dir: v.dir(), args: []string{"--min-free=1"}}
 	d := start.start(t)
-	kept := l.fill(t, d, 60_000, http.StatusInsufficientStorage)
-	l.fill(t, d, 3000, http.StatusInsufficientStorage)
+	kept := l.fill(t, d, 60_000)
+	l.fill(t, d, 3000)
 	file, err := os.Create(filepath.Join(v.mount, "the rest"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	l := newLedger(nil)
 	start := launch{dir: v.dir(), args: []string{"--min-free=1"}}
 	d := start.start(t)
-	kept := l.fill(t, d, 60_000, http.StatusInsufficientStorage)
+	kept := l.fill(t, d, 60_000)
 	d.kill()
 	d = start.start(t)
 	d.expect(http.StatusOK, "", "GET", kept[0].path(), nil)
@@ -64,7 +64,7 @@ func TestNoInodes(t *testing.T) {
 	v := newVolume(t, "ext4", 48, "-N", "128")
 	l := newLedger(nil)
 	d := launch{dir: v.dir()}.start(t)
-	kept := l.fill(t, d, 100, http.StatusInsufficientStorage)
+	kept := l.fill(t, d, 100)
 	serveWhileFull(t, l, d, kept, 100)
 	endsWell(t, row, l, d, launch{dir: v.dir()})
 }
@@ -106,18 +106,19 @@ func TestNoSpaceOnlyAtSync(t *testing.T) {
 	endsWell(t, row, l, d, launch{dir: v.dir()})
 }
 
-// fill saves documents until one is refused with this status, and answers those
+// fill saves documents until one is refused for want of space, and answers those
 // that were not.
-func (l *ledger) fill(t *testing.T, d *daemon, size, refusal int) (saved []*item) {
+func (l *ledger) fill(t *testing.T, d *daemon, size int) (saved []*item) {
 	t.Helper()
 	for range 20_000 {
 		x := l.add(newSnapshot(newID(), size))
 		c, _ := l.asking(x, 1)
-		switch a := d.do("PUT", x.path(), x.document()); {
-		case a.status == http.StatusCreated:
+		a := d.do("PUT", x.path(), x.document())
+		switch a.status {
+		case http.StatusCreated:
 			l.acknowledge(c)
 			saved = append(saved, x)
-		case a.status == refusal:
+		case http.StatusInsufficientStorage:
 			l.withdraw(x)
 			d.expect(http.StatusNotFound, "", "GET", x.path(), nil)
 			return saved
@@ -190,4 +191,5 @@ func endsWell(t *testing.T, row *tally, l *ledger, d *daemon, again launch) {
 	if code := d.stop(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, &d.log)
 	}
+	verified(t, again.dir)
 }

@@ -88,9 +88,9 @@ func newSmallVolume(t *testing.T, kind string, free int) *volume {
 // dir is where a daemon may keep its files.
 func (v *volume) dir() string { return filepath.Join(v.mount, "base") }
 
-func (v *volume) attach(options ...string) {
+func (v *volume) attach() {
 	v.t.Helper()
-	command(v.t, "mount", "-t", v.kind, "-o", strings.Join(append([]string{"loop"}, options...), ","), v.image, v.mount)
+	command(v.t, "mount", "-t", v.kind, "-o", "loop", v.image, v.mount)
 	v.mounted = true
 	v.t.Cleanup(v.detach)
 }
