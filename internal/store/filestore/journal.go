@@ -198,7 +198,7 @@ func (j *journal) createLogged(name string, data []byte) (fs.FileInfo, error) {
 		if err == nil {
 			logErr = errors.Join(logErr, j.disk.remove(tmp))
 		}
-		return nil, unlessFailed(logErr)
+		return nil, outcomeOf(logErr)
 	}
 	if err != nil {
 		// There was no such file, and so it shall be after a crash.
@@ -255,7 +255,7 @@ func (j *journal) commit(c change, name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return unlessFailed(ticket.Wait())
+	return outcomeOf(ticket.Wait())
 }
 
 var errStay = errors.New("not all files could be removed")
@@ -300,7 +300,7 @@ func (j *journal) commitRemovals(names []string) (err error) {
 	}
 	some := false
 	for _, ticket := range tickets {
-		failed := unlessFailed(ticket.Wait())
+		failed := outcomeOf(ticket.Wait())
 		some = some || failed == nil
 		err = errors.Join(err, failed)
 	}
@@ -342,8 +342,8 @@ func (j *journal) unlink(names []string) (stay map[string]error, gone map[string
 	return stay, gone
 }
 
-// unlessFailed tells a commit whose outcome is not known from one that did not happen.
-func unlessFailed(err error) error {
+// outcomeOf tells a commit whose outcome is not known from one that did not happen.
+func outcomeOf(err error) error {
 	var failed *wal.FailedError
 	if errors.As(err, &failed) {
 		return unknownError{err}

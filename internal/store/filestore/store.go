@@ -285,6 +285,11 @@ func (s *Store) recheck(ctx context.Context, old catalog.Record) (catalog.Record
 		return now, saga.ErrSnapshotNotFound
 	}
 	if now != old {
+		same := old.Summary
+		same.SizeBytes = now.SizeBytes
+		if now.Summary != same {
+			return now, saga.ErrSnapshotNotFound // deleted, and another one saved by the same id
+		}
 		return now, nil
 	}
 	found := s.examine(old.SagaID, snapshotName(old.ID, old.GzipName), nil)
