@@ -342,6 +342,10 @@ func (w *world) checkCopy(dir, when string) {
 	if err := s.Close(); err != nil {
 		w.errorf("%s: close: %v", when, err)
 	}
+	r, err := filestore.Verify(context.Background(), filestore.VerifyConfig{BasePath: cfg.BasePath})
+	if err != nil || len(r.Findings) > 0 && !w.noisy {
+		w.errorf("%s: verify finds %+v, %v", when, r, err)
+	}
 }
 
 // cutCopy lays out what a power cut would leave now.
