@@ -1,8 +1,12 @@
 package filestore_test
 
 import (
+	"context"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"snapshotd/internal/store/filestore/vfs"
@@ -63,4 +67,32 @@ func TestSweepNoticesLies(t *testing.T) {
 			t.Error("nothing is missed")
 		})
 	}
+}
+
+// errorLog keeps what is logged as an error.
+type errorLog struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (l *errorLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (l *errorLog) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, text)
+	return nil
+}
+
+func (l *errorLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l *errorLog) WithGroup(string) slog.Handler      { return l }
+
+func (l *errorLog) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	said := strings.Join(l.said, "; ")
+	l.said = nil
+	return said
 }

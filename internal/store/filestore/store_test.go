@@ -33,7 +33,10 @@ func TestModel(t *testing.T) {
 func newHarness(dir string, below vfs.FS, compress bool) storetest.Harness {
 	disks := map[store.Store]*vfstest.Recorder{}
 	open := func(t *testing.T, base string, disk *vfstest.Recorder) store.Store {
-		s := open(t, filestore.Config{BasePath: base, Compress: compress, Indent: true, FS: disk}.WithSegments(64<<10))
+		s, err := filestore.Open(t.Context(), filestore.Config{BasePath: base, Compress: compress, Indent: true, FS: disk}.WithSegments(64<<10))
+		if err != nil {
+			t.Fatal(err)
+		}
 		disks[s] = disk
 		return s
 	}
@@ -54,7 +57,9 @@ func newHarness(dir string, below vfs.FS, compress bool) storetest.Harness {
 	return storetest.Harness{
 		Open: func(t *testing.T) store.Store {
 			path := fresh(t)
-			return open(t, filepath.Join(path, "data"), recorded(t, path))
+			base := filepath.Join(path, "data")
+			verifyAtCleanup(t, base)
+			return open(t, base, recorded(t, path))
 		},
 		Reopen: func(t *testing.T, s store.Store) store.Store {
 			base := basePath(t, s)
