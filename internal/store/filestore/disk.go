@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -28,17 +27,16 @@ var errNotRegular = errors.New("it is not a regular file")
 type disk struct {
 	layout
 	fs       vfs.FS
+	syncsAll bool // the system can sync everything at once
 	sequence atomic.Uint64
 	synced   func(target string, took time.Duration)
+	failed   func(err error) // told of a failed sync before anybody can rely on a later one
+	syncing  sync.RWMutex    // held for reading from before a sync until failed has been told
 
-	// touched are files and directories that wait for the next checkpoint, on systems
-	// that cannot sync everything at once.
+	// touched are files that wait for the next checkpoint, without syncsAll.
 	mu      sync.Mutex
 	touched map[string]bool
 }
-
-// syncsAll is true on systems that have syncfs(2).
-const syncsAll = runtime.GOOS == "linux"
 
 // temporary writes a new file beside the data, and syncs it if durable. The caller
 // gives it a name or removes it.
@@ -51,7 +49,8 @@ func (d *disk) temporary(data []byte, durable bool) (path string, info fs.FileIn
 	}
 	_, err = f.Write(data)
 	if err == nil && durable {
-		err = d.timed("file", f.Sync)
+		// For want of space the file is given up; nobody else's bytes are lost.
+		err = d.timed("file", f.Sync, isNoSpace)
 	}
 	if err == nil {
 		info, err = f.Stat()
@@ -96,14 +95,14 @@ func (d *disk) mkdir(path string) error {
 
 // syncDir makes the names in a directory durable.
 func (d *disk) syncDir(path string) error {
-	return d.timed("directory", func() error { return d.fs.SyncDir(path) })
+	return d.timed("directory", func() error { return d.fs.SyncDir(path) }, nil)
 }
 
 // syncAll makes all changes so far durable: at once where the system can do that,
 // else those of the touched files.
 func (d *disk) syncAll(touched map[string]bool) error {
-	if syncsAll {
-		return d.timed("filesystem", func() error { return d.fs.SyncAll(d.base) })
+	if d.syncsAll {
+		return d.timed("filesystem", func() error { return d.fs.SyncAll(d.base) }, nil)
 	}
 	dirs := map[string]bool{}
 	for name := range touched {
@@ -114,7 +113,7 @@ func (d *disk) syncAll(touched map[string]bool) error {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(d.timed("file", f.Sync), f.Close())
+			err = errors.Join(d.timed("file", f.Sync, nil), f.Close())
 		}
 		if err != nil {
 			return err
@@ -130,7 +129,7 @@ func (d *disk) syncAll(touched map[string]bool) error {
 
 // touch notes a changed file for a system without syncAll.
 func (d *disk) touch(name string) {
-	if syncsAll {
+	if d.syncsAll {
 		return
 	}
 	d.mu.Lock()
@@ -139,6 +138,13 @@ func (d *disk) touch(name string) {
 		d.touched = map[string]bool{}
 	}
 	d.touched[name] = true
+}
+
+// touchAgain puts back what could not be synced.
+func (d *disk) touchAgain(touched map[string]bool) {
+	for name := range touched {
+		d.touch(name)
+	}
 }
 
 func (d *disk) takeTouched() map[string]bool {
@@ -155,14 +161,27 @@ type syncError struct{ error }
 
 func (e syncError) Unwrap() error { return e.error }
 
-func (d *disk) timed(target string, sync func() error) error {
+// timed does a sync. A failure that harmless does not accept is told to failed.
+func (d *disk) timed(target string, sync func() error, harmless func(error) bool) error {
+	d.syncing.RLock()
+	defer d.syncing.RUnlock()
 	start := time.Now()
 	err := sync()
 	d.synced(target, time.Since(start))
-	if err != nil {
-		return syncError{err}
+	if err == nil || vfs.Untried(err) {
+		return err
 	}
-	return nil
+	if harmless == nil || !harmless(err) {
+		d.failed(err)
+	}
+	return syncError{err}
+}
+
+// awaitSyncs returns when failed has been told of all syncs that have failed so
+// far.
+func (d *disk) awaitSyncs() {
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
 }
 
 // open opens a regular file, never through a symbolic link, and never waits for
@@ -208,12 +227,14 @@ func read(path string) (text []byte, info fs.FileInfo, gzipped bool, err error) 
 
 // writeError says in the terms of the domain why a write failed.
 func writeError(err error) error {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+	if isNoSpace(err) {
 		return fmt.Errorf("%w: %w", saga.ErrNoSpace, err)
-	default:
-		return fmt.Errorf("%w: %w", saga.ErrReadOnly, err)
 	}
+	return fmt.Errorf("%w: %w", saga.ErrReadOnly, err)
+}
+
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // isIOError tells a file that could not be read at the moment, such as for want of

@@ -1,9 +1,7 @@
 package filestore
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"sync"
@@ -22,15 +20,6 @@ const (
 	checkpointAfter = 5 * time.Second
 )
 
-// What a record of the log says of a file.
-type change byte
-
-const (
-	changeWrite  change = 'w' // it holds these bytes
-	changeRemove change = 'r' // it is gone
-	changeKeep   change = 'k' // it is as it is: what the log says of it before no longer counts
-)
-
 // A journal makes changes of files durable: through the log, or one by one where
 // that does not serve. Paths are relative to the base directory. The caller
 // makes sure that no two changes of one file happen at once.
@@ -39,13 +28,11 @@ const (
 type journal struct {
 	disk *disk
 	log  *wal.Log
-	fail func(error) // told of a failed sync
 
 	// A change holds applying for reading from before its record is appended until
 	// its files are in place; so while a checkpoint holds it, every record's files are.
 	applying sync.RWMutex
 	settling sync.Mutex // one checkpoint at a time
-	unsynced error      // why one failed: after that none may succeed, for its sync would tell nothing
 	wake     chan struct{}
 	stop     chan struct{}
 	done     sync.WaitGroup
@@ -73,8 +60,8 @@ func (j *journal) run() {
 		case <-j.stop:
 			return
 		}
-		if err := j.checkpoint(); err != nil && isSyncFailure(err) {
-			j.fail(err)
+		// What has not been settled now is, the next time.
+		if err := j.checkpoint(); err != nil && j.log.Err() != nil {
 			return
 		}
 	}
@@ -93,11 +80,8 @@ func isSyncFailure(err error) bool {
 func (j *journal) checkpoint() error {
 	j.settling.Lock()
 	defer j.settling.Unlock()
-	if j.unsynced != nil {
-		return j.unsynced
-	}
-	if !j.log.Pending() {
-		return nil
+	if err := j.log.Err(); err != nil || !j.log.Pending() {
+		return err
 	}
 	j.applying.Lock()
 	settled := j.log.Next()
@@ -106,10 +90,13 @@ func (j *journal) checkpoint() error {
 	failpoint.Here(failpoint.CheckpointFound)
 	if !failpoint.Omitted(failpoint.OmitCheckpointSync) {
 		if err := j.disk.syncAll(touched); err != nil {
-			j.unsynced = err
+			j.disk.touchAgain(touched)
 			return err
 		}
 	}
+	// If another sync has failed meanwhile, ours may have found nothing left to do; then
+	// Release refuses.
+	j.disk.awaitSyncs()
 	failpoint.Here(failpoint.FilesSynced)
 	if err := j.log.Release(settled); err != nil {
 		return err
@@ -130,54 +117,77 @@ func (j *journal) close() error {
 
 // create makes a new file, and its directory if that is missing. An existing file
 // is fs.ErrExist.
-func (j *journal) create(name string, data []byte) (fs.FileInfo, error) {
+func (j *journal) create(name string, data []byte) (info fs.FileInfo, err error) {
 	if exists(j.disk.path(name)) {
 		return nil, fs.ErrExist
 	}
-	return j.write(name, data, j.disk.publish)
-}
-
-// replace puts the data in the place of a file.
-func (j *journal) replace(name string, data []byte) error {
-	_, err := j.write(name, data, j.disk.replace)
-	return err
-}
-
-// write makes a temporary file while the record is on its way to the log, and gives
-// it its name when that is on stable storage. A failure leaves nothing behind, unless
-// it is an unknownError.
-func (j *journal) write(name string, data []byte, publish func(tmp, name string) error) (info fs.FileInfo, err error) {
 	if j.log == nil || recordSize(name, data) > j.log.MaxRecord() {
-		return j.writeThrough(name, data, publish)
+		return j.writeThrough(name, data, j.disk.publish)
 	}
 	err = j.logged(func() error {
-		info, err = j.writeLogged(name, data, publish)
+		info, err = j.createLogged(name, data)
 		return err
 	})
 	return info, err
 }
 
-// logged makes a change that the log takes part in. When there is no room for a new
-// segment, a checkpoint frees one, and the change is tried once more.
-func (j *journal) logged(change func() error) error {
-	try := func() error {
-		j.log.Admit(j.stop)
-		j.applying.RLock()
-		defer j.applying.RUnlock()
-		return change()
-	}
-	err := try()
-	var full *wal.FullError
-	if !errors.As(err, &full) {
+// replace puts the data in the place of a file.
+func (j *journal) replace(name string, data []byte) error {
+	if j.log == nil || recordSize(name, data) > j.log.MaxRecord() {
+		_, err := j.writeThrough(name, data, j.disk.replace)
 		return err
 	}
-	if err := j.checkpoint(); err != nil {
-		return err
-	}
-	return try()
+	return j.logged(func() error {
+		// The log could not be told what was there before, so whatever may fail comes first.
+		tmp, _, err := j.disk.temporary(data, false)
+		if err != nil {
+			return err
+		}
+		if err := j.commit(changeWrite, name, data); err != nil {
+			return errors.Join(err, j.disk.remove(tmp))
+		}
+		return j.named(tmp, name, j.disk.replace)
+	})
 }
 
-func (j *journal) writeLogged(name string, data []byte, publish func(tmp, name string) error) (fs.FileInfo, error) {
+// A notDoneError says that the log tells of a change that has not been made.
+type notDoneError struct{ error }
+
+func (e notDoneError) Unwrap() error { return e.error }
+
+// logged makes a change that the log takes part in. When there is no room for a new
+// segment, a checkpoint frees one, and the change is tried once more. When the log tells
+// of more than was done, a checkpoint makes that past: what was there before may itself
+// be known to the log alone. A failure leaves nothing behind, unless it is an unknownError.
+func (j *journal) logged(change func() error) error {
+	for again := true; ; again = false {
+		err := j.try(change)
+		var full *wal.FullError
+		var undone notDoneError
+		isFull, notDone := errors.As(err, &full), errors.As(err, &undone)
+		if notDone || isFull && again {
+			if failed := j.checkpoint(); failed != nil && notDone {
+				return unknownError{errors.Join(err, failed)}
+			} else if failed != nil {
+				return failed
+			}
+		}
+		if !isFull || !again {
+			return err
+		}
+	}
+}
+
+func (j *journal) try(change func() error) error {
+	j.log.Admit(j.stop)
+	j.applying.RLock()
+	defer j.applying.RUnlock()
+	return change()
+}
+
+// createLogged makes a temporary file while the record is on its way to the log, and
+// gives it its name when that is on stable storage.
+func (j *journal) createLogged(name string, data []byte) (fs.FileInfo, error) {
 	ticket, err := j.append(changeWrite, name, data)
 	if err != nil {
 		return nil, err
@@ -188,27 +198,31 @@ func (j *journal) writeLogged(name string, data []byte, publish func(tmp, name s
 		if err == nil {
 			logErr = errors.Join(logErr, j.disk.remove(tmp))
 		}
-		return nil, j.judged(logErr)
+		return nil, outcomeOf(logErr)
 	}
-	if err == nil {
-		if err = publish(tmp, name); err == nil {
-			j.disk.touch(name)
-			failpoint.Here(failpoint.Published)
-			return info, nil
+	if err != nil {
+		// There was no such file, and so it shall be after a crash.
+		if undo := j.commit(changeRemove, name, nil); undo != nil {
+			err = notDoneError{errors.Join(err, undo)}
 		}
-		err = errors.Join(err, j.disk.remove(tmp))
+		return nil, err
 	}
-	// The log says that the file is there; it must not be written after a crash.
-	return nil, errors.Join(err, j.settle(name))
+	return info, j.named(tmp, name, j.disk.publish)
+}
+
+// named gives a temporary file the name that the log knows.
+func (j *journal) named(tmp, name string, publish func(tmp, name string) error) error {
+	if err := publish(tmp, name); err != nil {
+		return notDoneError{errors.Join(err, j.disk.remove(tmp))}
+	}
+	j.disk.touch(name)
+	failpoint.Here(failpoint.Published)
+	return nil
 }
 
 // writeThrough syncs a file by itself: a document too large for the log.
 func (j *journal) writeThrough(name string, data []byte, publish func(tmp, name string) error) (fs.FileInfo, error) {
 	durable := j.log != nil
-	if durable {
-		j.applying.RLock()
-		defer j.applying.RUnlock()
-	}
 	tmp, info, err := j.disk.temporary(data, durable)
 	if err != nil {
 		return nil, err
@@ -223,60 +237,82 @@ func (j *journal) writeThrough(name string, data []byte, publish func(tmp, name 
 	if err := errors.Join(j.disk.syncDir(dir), j.disk.syncDir(filepath.Dir(dir))); err != nil {
 		return nil, unknownError{err}
 	}
-	return info, j.settle(name)
-}
-
-// settle has the log leave a file as it is.
-func (j *journal) settle(name string) error {
-	if j.log == nil {
-		return nil
-	}
-	ticket, err := j.append(changeKeep, name, nil)
-	if err == nil {
-		err = ticket.Wait()
+	// What the log says of the name no longer counts; what is not in it neither.
+	err = j.commit(changeKeep, name, nil)
+	var full *wal.FullError
+	if errors.As(err, &full) {
+		err = j.checkpoint()
 	}
 	if err != nil {
-		return unknownError{err}
+		return nil, unknownError{err}
 	}
-	return nil
+	return info, nil
 }
+
+// commit brings one record to the log.
+func (j *journal) commit(c change, name string, data []byte) error {
+	ticket, err := j.append(c, name, data)
+	if err != nil {
+		return err
+	}
+	return outcomeOf(ticket.Wait())
+}
+
+var errStay = errors.New("not all files could be removed")
 
 // remove removes files. It answers those that stay, with the reason, those that were
 // gone already, and an error when nothing was removed.
 func (j *journal) remove(names []string) (stay map[string]error, gone map[string]bool, err error) {
 	if j.log == nil {
-		return j.unlink(names)
+		stay, gone = j.unlink(names)
+		return stay, gone, nil
 	}
 	err = j.logged(func() error {
-		var tickets []wal.Ticket
-		for _, name := range names {
-			ticket, err := j.append(changeRemove, name, nil)
-			if err != nil {
-				return err
-			}
-			tickets = append(tickets, ticket)
+		if err := j.commitRemovals(names); err != nil {
+			return err
 		}
-		for _, ticket := range tickets {
-			if err := ticket.Wait(); err != nil {
-				return j.judged(err)
-			}
+		if stay, gone = j.unlink(names); len(stay) > 0 {
+			return notDoneError{errStay}
 		}
-		stay, gone, err = j.unlink(names)
-		return err
+		return nil
 	})
 	var full *wal.FullError
-	if errors.As(err, &full) && !j.log.Pending() {
-		return j.removeThrough(names)
+	switch {
+	case isUnknown(err):
+	case errors.Is(err, errStay):
+		err = nil
+	case errors.As(err, &full):
+		// The log has no room, and after a checkpoint it knows nothing of the files. So a
+		// full disk can be emptied.
+		stay, gone, err = j.removeThrough(names)
 	}
 	return stay, gone, err
 }
 
-// removeThrough removes files without the log, which knows nothing of them and has
-// no room: so that a full disk can be emptied.
-func (j *journal) removeThrough(names []string) (stay map[string]error, gone map[string]bool, err error) {
-	if stay, gone, err = j.unlink(names); err != nil {
-		return nil, nil, err
+func (j *journal) commitRemovals(names []string) (err error) {
+	var tickets []wal.Ticket
+	for _, name := range names {
+		ticket, refused := j.append(changeRemove, name, nil)
+		if err = refused; err != nil {
+			break
+		}
+		tickets = append(tickets, ticket)
 	}
+	some := false
+	for _, ticket := range tickets {
+		failed := outcomeOf(ticket.Wait())
+		some = some || failed == nil
+		err = errors.Join(err, failed)
+	}
+	if err != nil && some {
+		return notDoneError{err}
+	}
+	return err
+}
+
+// removeThrough removes files without the log.
+func (j *journal) removeThrough(names []string) (stay map[string]error, gone map[string]bool, err error) {
+	stay, gone = j.unlink(names)
 	dirs := map[string]bool{}
 	for _, name := range names {
 		dirs[filepath.Dir(j.disk.path(name))] = true
@@ -289,7 +325,7 @@ func (j *journal) removeThrough(names []string) (stay map[string]error, gone map
 	return stay, gone, nil
 }
 
-func (j *journal) unlink(names []string) (stay map[string]error, gone map[string]bool, err error) {
+func (j *journal) unlink(names []string) (stay map[string]error, gone map[string]bool) {
 	stay, gone = map[string]error{}, map[string]bool{}
 	for _, name := range names {
 		err := j.disk.remove(j.disk.path(name))
@@ -298,19 +334,16 @@ func (j *journal) unlink(names []string) (stay map[string]error, gone map[string
 			gone[name] = true
 		case err != nil:
 			stay[name] = err
-			if err := j.settle(name); err != nil {
-				return nil, nil, err
-			}
 		default:
 			j.disk.touch(name)
 			failpoint.Here(failpoint.Unlinked)
 		}
 	}
-	return stay, gone, nil
+	return stay, gone
 }
 
-// judged tells a commit whose outcome is not known from one that did not happen.
-func (j *journal) judged(err error) error {
+// outcomeOf tells a commit whose outcome is not known from one that did not happen.
+func outcomeOf(err error) error {
 	var failed *wal.FailedError
 	if errors.As(err, &failed) {
 		return unknownError{err}
@@ -323,35 +356,7 @@ type unknownError struct{ error }
 
 func (e unknownError) Unwrap() error { return e.error }
 
-// append hands the record of a change to the log: the kind, the name behind its
-// length, the data.
-func (j *journal) append(c change, name string, data []byte) (wal.Ticket, error) {
-	var head [64]byte
-	record := append(head[:0], byte(c))
-	record = binary.AppendUvarint(record, uint64(len(name)))
-	record = append(record, name...)
-	return j.log.Append(record, data)
-}
-
-func recordSize(name string, data []byte) int {
-	return 1 + binary.MaxVarintLen64 + len(name) + len(data)
-}
-
-func parseRecord(record []byte) (c change, name string, data []byte, err error) {
-	if len(record) == 0 {
-		return 0, "", nil, errors.New("an empty record")
-	}
-	length, n := binary.Uvarint(record[1:])
-	if n <= 0 || length > uint64(len(record)-1-n) {
-		return 0, "", nil, errors.New("a record without a name")
-	}
-	rest := record[1+n:]
-	c, name, data = change(record[0]), string(rest[:length]), rest[length:]
-	if c != changeWrite && c != changeRemove && c != changeKeep {
-		return 0, "", nil, fmt.Errorf("a record of unknown kind %q", c)
-	}
-	if !isOurs(name) {
-		return 0, "", nil, fmt.Errorf("a record about %q, which is no file of ours", name)
-	}
-	return c, name, data, nil
+func isUnknown(err error) bool {
+	var unknown unknownError
+	return errors.As(err, &unknown)
 }

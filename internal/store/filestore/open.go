@@ -48,6 +48,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if system, ok := s.disk.fs.(vfs.OS); ok {
 		system.Held = s.probe
 		s.disk.fs = system
+		// A write that failed under an earlier process may be reported only now. What it
+		// was about is in the log, and is written again.
+		if err := system.SyncAll(base); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			s.log.Warn("the disk has failed before; what the log holds is written again", "err", err)
+		}
 	}
 	if err := s.load(ctx); err != nil {
 		close(s.journal.stop)
@@ -84,7 +89,8 @@ func newStore(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, log: cfg.Logger, catalog: catalog.New()}
 	s.buffers.New = func() any { return new([]byte) }
 	s.disk.base, s.disk.synced, s.disk.fs = base, cfg.Observer.Synced, cfg.FS
-	s.journal.disk, s.journal.fail = &s.disk, s.degrade
+	s.disk.syncsAll = runtime.GOOS == "linux" && !cfg.syncEach // syncfs(2)
+	s.disk.failed, s.journal.disk = s.degrade, &s.disk
 	s.journal.wake, s.journal.stop = make(chan struct{}, 1), make(chan struct{})
 	s.indexer = newIndexer(&s.disk, s.catalog, &s.sagas, s.log)
 	return s, nil
@@ -96,10 +102,7 @@ func (s *Store) makeDirectories() error {
 	base := s.disk.base
 	info, err := os.Stat(base)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(base, 0o700); err != nil {
-			return err
-		}
-		if err := s.disk.syncDir(filepath.Dir(base)); err != nil {
+		if err := s.makeBase(base); err != nil {
 			return err
 		}
 		info, err = os.Stat(base)
@@ -117,6 +120,20 @@ func (s *Store) makeDirectories() error {
 		}
 	}
 	return errors.Join(s.disk.syncDir(base), s.disk.syncDir(s.disk.own()))
+}
+
+// makeBase makes a directory and what is missing of its parents.
+func (s *Store) makeBase(path string) error {
+	err := s.disk.fs.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = s.makeBase(filepath.Dir(path)); err == nil {
+			err = s.disk.fs.Mkdir(path, 0o700)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.disk.syncDir(filepath.Dir(path))
 }
 
 func (s *Store) load(ctx context.Context) error {
@@ -191,7 +208,7 @@ func (s *Store) clearTemporary() error {
 			return err
 		}
 		for _, e := range left {
-			if err := os.Remove(filepath.Join(s.disk.tmp(i), e.Name())); err != nil {
+			if err := s.disk.remove(filepath.Join(s.disk.tmp(i), e.Name())); err != nil {
 				return err
 			}
 		}

@@ -24,21 +24,19 @@ func (s *Store) recoverLog() error {
 	for _, damage := range found.Damage {
 		s.log.Error("the log is damaged: changes that were acknowledged may be lost", "damage", damage)
 	}
-	if len(found.Records) > 0 {
-		// A sync that failed under an earlier process may be reported only now; all that
-		// it was about is in the log, and written again.
-		if err := s.disk.syncAll(nil); err != nil {
-			s.log.Warn("the disk has failed before; what the log holds is written again", "err", err)
-		}
-	}
 	restored, err := s.replay(found.Records)
 	if err != nil {
 		return fmt.Errorf("the log could not be replayed: %w", err)
 	}
+	// What was killed may have left names and bytes that no sync has reached, among them
+	// the log's. Nobody may see them before one has.
+	if err := s.disk.syncAll(s.disk.takeTouched()); err != nil {
+		return err
+	}
+	if err := s.disk.syncDir(s.disk.log()); err != nil {
+		return err
+	}
 	if len(found.Records) > 0 {
-		if err := s.disk.syncAll(s.disk.takeTouched()); err != nil {
-			return err
-		}
 		failpoint.Here(failpoint.ReplaySynced)
 		s.log.Info("the log has been replayed", "records", len(found.Records), "files_restored", restored)
 	}
@@ -52,22 +50,30 @@ func (s *Store) recoverLog() error {
 			return err
 		}
 	}
-	if s.cfg.Relaxed {
-		return s.dropLog()
+	if !s.cfg.Relaxed || len(found.Records) > 0 {
+		s.journal.log = wal.New(wal.Config{
+			FS: s.disk.fs, Dir: s.disk.log(), Mode: s.disk.fileMode,
+			SegmentSize: s.segmentSize(), Segments: segmentsAhead,
+			Synced: func(took time.Duration) { s.cfg.Observer.Synced("log", took) },
+			Filled: s.journal.nudge,
+			Failed: s.stopWriting,
+		}, found)
 	}
-	s.journal.log = wal.New(wal.Config{
-		FS: s.disk.fs, Dir: s.disk.log(), Mode: s.disk.fileMode,
-		SegmentSize: s.segmentSize(), Segments: segmentsAhead,
-		Synced: func(took time.Duration) { s.cfg.Observer.Synced("log", took) },
-		Filled: s.journal.nudge,
-	}, found)
 	if len(found.Records) > 0 {
-		return s.journal.log.Release(s.journal.log.Next())
+		if err := s.journal.log.Release(s.journal.log.Next()); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Relaxed {
+		return s.dropLog(found.Last())
 	}
 	return nil
 }
 
 func (s *Store) segmentSize() int64 {
+	if s.cfg.segmentSize > 0 {
+		return s.cfg.segmentSize
+	}
 	usage, err := diskUsage(s.disk.base)
 	if err != nil {
 		return segmentSize
@@ -83,6 +89,7 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 	}
 	for name, w := range last {
 		path := s.disk.path(name)
+		s.disk.touch(name)
 		switch w.change {
 		case changeWrite:
 			// Even a file that reads well is written again: after a failed sync it may do
@@ -109,7 +116,6 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 				_ = s.disk.remove(filepath.Dir(path)) // only an empty one goes
 			}
 		}
-		s.disk.touch(name)
 		failpoint.Here(failpoint.Replayed)
 	}
 	return restored, nil
@@ -165,16 +171,28 @@ func (s *Store) quarantineLog() (*wal.Found, error) {
 	return &wal.Found{}, errors.Join(s.disk.syncDir(s.disk.quarantine()), s.disk.syncDir(s.disk.own()))
 }
 
-// dropLog removes a log that has been replayed and is not to be continued.
-func (s *Store) dropLog() error {
+// dropLog removes a log that has been settled and is not to be continued; the file that
+// says so goes last.
+func (s *Store) dropLog(last string) error {
+	if log := s.journal.log; log != nil {
+		s.journal.log = nil
+		if err := log.Close(); err != nil {
+			return err
+		}
+	}
 	entries, err := os.ReadDir(s.disk.log())
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := s.disk.remove(filepath.Join(s.disk.log(), e.Name())); err != nil {
-			return err
+		if path := filepath.Join(s.disk.log(), e.Name()); path != last {
+			if err := s.disk.remove(path); err != nil {
+				return err
+			}
 		}
 	}
-	return s.disk.syncDir(s.disk.log())
+	if err := s.disk.syncDir(s.disk.log()); err != nil || last == "" {
+		return err
+	}
+	return errors.Join(s.disk.remove(last), s.disk.syncDir(s.disk.log()))
 }

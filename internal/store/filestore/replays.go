@@ -34,7 +34,7 @@ func (s *Store) PutReplay(ctx context.Context, r *saga.Replay, expect saga.Repla
 	text := append(r.AppendJSON(nil, s.cfg.Indent), '\n')
 	if expect == "" {
 		_, err = s.journal.create(replayFile(r.ID), text)
-		if errors.Is(err, fs.ErrExist) {
+		if errors.Is(err, fs.ErrExist) && !isUnknown(err) {
 			record, _, _ := s.examineReplay(r.ID) // somebody put it there behind us
 			s.replays.Put(record)
 			return saga.ErrExists

@@ -36,6 +36,9 @@ type Config struct {
 	Logger   *slog.Logger
 	Observer Observer
 	Progress func(snapshots int) // told now and then while Open reads; nil = nobody is
+
+	segmentSize int64 // of the log, for tests; 0 = what suits the disk
+	syncEach    bool  // for tests: sync file by file even where the system can do more
 }
 
 // An Observer is told what cannot be seen from outside. Nil functions are not
@@ -110,7 +113,7 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 	}
 	name := snapshotName(sum.ID, s.cfg.Compress)
 	info, err := s.journal.create(snapshotFile(sum.SagaID, name), data)
-	if errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) && !isUnknown(err) {
 		return 0, s.adopt(sum.SagaID, name)
 	}
 	if err != nil {
@@ -166,8 +169,16 @@ func (s *Store) checkRoom() error {
 }
 
 // degrade stops all writing until a restart. After a failed sync the kernel may
-// have dropped what was to be written, and a later sync would not tell.
+// have dropped what was to be written, and a later sync would not tell. So nothing may be
+// settled by one: the log, which can write it again, stays as it is.
 func (s *Store) degrade(err error) {
+	s.stopWriting(err)
+	if s.journal.log != nil {
+		s.journal.log.Fail(err)
+	}
+}
+
+func (s *Store) stopWriting(err error) {
 	if s.degraded.CompareAndSwap(nil, &err) {
 		s.log.Error("a sync to disk failed: nothing more is written until a restart", "err", err)
 		s.cfg.Observer.Degraded()
@@ -176,18 +187,14 @@ func (s *Store) degrade(err error) {
 
 // failed judges an error of the journal.
 func (s *Store) failed(err error) error {
-	var unknown unknownError
-	if errors.As(err, &unknown) {
+	if isUnknown(err) {
 		s.degrade(err)
 		return fmt.Errorf("%w: %w", saga.ErrOutcomeUnknown, err)
 	}
-	judged := writeError(err)
-	var sync syncError
-	if errors.As(err, &sync) && !errors.Is(judged, saga.ErrNoSpace) {
-		s.degrade(err)
-		return s.checkWritable()
+	if degraded := s.checkWritable(); degraded != nil && isSyncFailure(err) {
+		return degraded
 	}
-	return judged
+	return writeError(err)
 }
 
 // Get finds a snapshot by its id.
@@ -279,6 +286,11 @@ func (s *Store) recheck(ctx context.Context, old catalog.Record) (catalog.Record
 		return now, saga.ErrSnapshotNotFound
 	}
 	if now != old {
+		same := old.Summary
+		same.SizeBytes = now.SizeBytes
+		if now.Summary != same {
+			return now, saga.ErrSnapshotNotFound // deleted, and another one saved by the same id
+		}
 		return now, nil
 	}
 	found := s.examine(old.SagaID, snapshotName(old.ID, old.GzipName), nil)

@@ -12,34 +12,79 @@ import (
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store"
 	"snapshotd/internal/store/filestore"
+	"snapshotd/internal/store/filestore/vfs"
+	"snapshotd/internal/store/filestore/vfs/vfstest"
 	"snapshotd/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
-	t.Run("plain", func(t *testing.T) { storetest.Run(t, harness(false)) })
-	t.Run("gzip", func(t *testing.T) { storetest.Run(t, harness(true)) })
+	t.Run("plain", func(t *testing.T) { storetest.Run(t, newHarness(t.TempDir(), vfs.OS{}, false)) })
+	t.Run("gzip", func(t *testing.T) { storetest.Run(t, newHarness(scratch(t), memory, true)) })
 }
 
 func TestModel(t *testing.T) {
-	t.Run("plain", func(t *testing.T) { storetest.RunModel(t, harness(false)) })
-	t.Run("gzip", func(t *testing.T) { storetest.RunModel(t, harness(true)) })
+	t.Run("plain", func(t *testing.T) { storetest.RunModel(t, newHarness(scratch(t), memory, false)) })
+	t.Run("gzip", func(t *testing.T) { storetest.RunModel(t, newHarness(scratch(t), memory, true)) })
 }
 
-func harness(compress bool) storetest.Harness {
-	reopened := func(t *testing.T, dir string) store.Store {
-		return open(t, filestore.Config{BasePath: dir, Compress: compress, Indent: true})
+// newHarness makes stores on disks that can be cut off the power.
+func newHarness(dir string, below vfs.FS, compress bool) storetest.Harness {
+	disks := map[store.Store]*vfstest.Recorder{}
+	open := func(t *testing.T, base string, disk *vfstest.Recorder) store.Store {
+		s, err := filestore.Open(t.Context(), filestore.Config{BasePath: base, Compress: compress, Indent: true, FS: disk}.WithSegments(64<<10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		disks[s] = disk
+		return s
+	}
+	fresh := func(t *testing.T) string {
+		path, err := os.MkdirTemp(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	recorded := func(t *testing.T, path string) *vfstest.Recorder {
+		disk, err := vfstest.NewRecorder(below, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return disk
 	}
 	return storetest.Harness{
-		Open: func(t *testing.T) store.Store { return reopened(t, filepath.Join(t.TempDir(), "data")) },
+		Open: func(t *testing.T) store.Store {
+			path := fresh(t)
+			base := filepath.Join(path, "data")
+			verifyAtCleanup(t, base)
+			return open(t, base, recorded(t, path))
+		},
 		Reopen: func(t *testing.T, s store.Store) store.Store {
 			base := basePath(t, s)
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
 			verifyAtCleanup(t, base).verify(t)
-			return reopened(t, base)
+			return open(t, base, disks[s])
+		},
+		Crash: func(t *testing.T, s store.Store, kept float64, seed uint64) store.Store {
+			base, disk := basePath(t, s), disks[s]
+			disk.CutAfter(0)
+			s.Close()
+			if kept == 1 { // only the process was killed
+				disk.Revive()
+				return open(t, base, disk)
+			}
+			path := filepath.Join(fresh(t), "left")
+			if err := disk.Materialize(path, kept, seed); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.RemoveAll(base); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, filepath.Join(path, "data"), recorded(t, path))
 		},
 		Corrupt: func(t *testing.T, s store.Store, id uuid.UUID) {
 			files, _ := filepath.Glob(filepath.Join(basePath(t, s), "snapshots", "*", id.String()+".json*"))

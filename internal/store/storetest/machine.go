@@ -47,6 +47,12 @@ func RunModel(t *testing.T, h Harness) {
 		if h.Reopen != nil {
 			actions["reopen"] = func(*rapid.T) { m.store = h.Reopen(t, m.store) }
 		}
+		if h.Crash != nil {
+			actions["crash"] = func(rt *rapid.T) {
+				kept := rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "kept")
+				m.store = h.Crash(t, m.store, kept, rapid.Uint64().Draw(rt, "seed"))
+			}
+		}
 		rt.Repeat(actions)
 	})
 }

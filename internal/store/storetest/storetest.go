@@ -20,6 +20,10 @@ type Harness struct {
 	// Reopen closes the store and opens anew what it has left behind. nil = the
 	// store keeps nothing when it is closed, and the subtests about that are skipped.
 	Reopen func(t *testing.T, s store.Store) store.Store
+	// Crash opens anew what the store leaves behind when it ends without being closed,
+	// and of what it has not synced this fraction survives, chosen by the seed; with 1 all
+	// of it, unsynced as it is. It gets rid of the store. nil = as with Reopen.
+	Crash func(t *testing.T, s store.Store, kept float64, seed uint64) store.Store
 	// Corrupt damages the document of a snapshot behind the store's back, so that
 	// it can no longer be read, not even as another document. nil = there is no
 	// way to, and the subtests about that are skipped.
@@ -112,6 +116,13 @@ func Run(t *testing.T, h Harness) {
 			{"keeps the places of a list", testReopenKeepsPositions},
 			{"leaves the store fit for writing", testReopenThenWrite},
 		}},
+		{"a crash", []clause{
+			{"loses no snapshot", afterCrash(testReopenKeepsSnapshots)},
+			{"loses no deletion", afterCrash(testReopenKeepsDeletions)},
+			{"loses no replay", afterCrash(testReopenKeepsReplays)},
+			{"keeps the places of a list", afterCrash(testReopenKeepsPositions)},
+			{"leaves the store fit for writing", afterCrash(testReopenThenWrite)},
+		}},
 		{"an unreadable document", []clause{
 			{"is a CorruptError naming its id", testCorruptRead},
 			{"keeps its id", testCorruptPut},
@@ -135,7 +146,19 @@ func Run(t *testing.T, h Harness) {
 type fixture struct {
 	*testing.T
 	Harness
-	store store.Store
+	store   store.Store
+	crashes bool // instead of being closed
+}
+
+// afterCrash is a subtest in which the store crashes where it would be reopened.
+func afterCrash(test func(*fixture)) func(*fixture) {
+	return func(f *fixture) {
+		if f.Crash == nil {
+			f.Skip("the store keeps nothing when it ends")
+		}
+		f.crashes = true
+		test(f)
+	}
 }
 
 func open(t *testing.T, h Harness) *fixture {
@@ -153,6 +176,10 @@ func open(t *testing.T, h Harness) *fixture {
 
 func (f *fixture) reopen() {
 	f.Helper()
+	if f.crashes {
+		f.store = f.Crash(f.T, f.store, 0, 0)
+		return
+	}
 	if f.Reopen == nil {
 		f.Skip("the store keeps nothing when it is closed")
 	}

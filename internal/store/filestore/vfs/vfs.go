@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // An FS changes files. Paths are absolute. Errors wrap those of the operating
@@ -40,6 +41,12 @@ type File interface {
 	// Sync brings the file's bytes and size to stable storage.
 	Sync() error
 	Stat() (fs.FileInfo, error)
+}
+
+// Untried reports whether a sync failed because what was to be synced could not be
+// opened, for want of descriptors: nothing is lost, and it can be done later.
+func Untried(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // OS is the operating system's own FS.

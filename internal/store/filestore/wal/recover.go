@@ -22,15 +22,25 @@ type Found struct {
 	// Unfinished are files that were to become segments when the process ended.
 	Unfinished []string
 
-	segments []*segment
-	names    int
-	next     uint64
+	active *segment   // holds the last frame; the log goes on behind it
+	free   []*segment // the others
+	names  int
+	next   uint64
 }
 
 type frame struct {
 	index, mark uint64
 	payload     []byte
 	path        string
+}
+
+// Last is the file of a log without records that must be removed last, because it
+// says that there are none; "" if there is no such file.
+func (f *Found) Last() string {
+	if f.active == nil {
+		return ""
+	}
+	return f.active.path
 }
 
 // Recover reads the log in a directory. It changes nothing, so it may be repeated
@@ -63,14 +73,22 @@ func Recover(dir string) (*Found, error) {
 			continue
 		}
 		s := &segment{path: path, size: int64(len(text)), offset: segmentHead, key: [8]byte(text[len(magic):segmentHead])}
-		found.segments = append(found.segments, s)
-		frames = append(frames, scan(s, text)...)
+		here := scan(s, text)
+		frames = append(frames, here...)
+		if a := found.active; a != nil && (len(here) == 0 || a.last > s.last) {
+			found.free = append(found.free, s)
+			continue
+		} else if a != nil {
+			found.free = append(found.free, a)
+		}
+		found.active = s
 	}
 	found.gather(frames)
 	return found, nil
 }
 
-// scan answers every whole frame in a segment, wherever it stands.
+// scan answers every whole frame in a segment, wherever it stands, and notes where
+// the last one ends.
 func scan(s *segment, text []byte) []frame {
 	le := binary.LittleEndian
 	var frames []frame
@@ -92,6 +110,9 @@ func scan(s *segment, text []byte) []frame {
 			index: le.Uint64(text[at+8:]), mark: le.Uint64(text[at+16:]), payload: text[at+headerSize : end], path: s.path,
 		})
 		at = end
+		if last := frames[len(frames)-1].index; last >= s.last {
+			s.last, s.offset = last, int64(end)
+		}
 	}
 	return frames
 }

@@ -20,13 +20,11 @@
 package wal
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -76,6 +74,7 @@ type Config struct {
 	Segments    int                      // how many are filled before Admit has callers wait
 	Synced      func(took time.Duration) // told of every commit
 	Filled      func()                   // told when half of the segments are full, so that a checkpoint can free them
+	Failed      func(err error)          // told once when a write or a sync has failed
 }
 
 // A Log is safe for concurrent use.
@@ -92,7 +91,7 @@ type Log struct {
 	latest  uint64   // one more than the index of the last frame with records
 	failed  error
 	closed  bool
-	freed   chan struct{} // closed, and made anew, when Release has freed a segment
+	freed   chan struct{} // closed, and made anew, when Release has freed a segment or the log has failed
 
 	active *segment
 	full   []*segment // oldest first
@@ -102,20 +101,12 @@ type Log struct {
 	making bool
 }
 
-type segment struct {
-	path   string
-	key    [8]byte
-	file   vfs.File
-	size   int64
-	offset int64
-	last   uint64 // index of its last frame
-}
-
 // A group is what is committed at once.
 type group struct {
-	frame []byte
-	done  chan struct{}
-	err   error
+	frame  []byte
+	sealed bool // takes no records
+	done   chan struct{}
+	err    error
 }
 
 // A Ticket stands for a record on its way to stable storage.
@@ -132,7 +123,8 @@ func (t Ticket) Wait() error {
 func New(cfg Config, found *Found) *Log {
 	l := &Log{
 		cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), freed: make(chan struct{}),
-		next: found.next, mark: found.next, marking: found.next, names: found.names, free: found.segments,
+		next: found.next, mark: found.next, marking: found.next, names: found.names,
+		active: found.active, free: found.free,
 	}
 	if len(l.free) == 0 {
 		l.making = true
@@ -182,7 +174,7 @@ func (l *Log) refused() error {
 // gathering answers the group that still has room.
 func (l *Log) gathering(size int) *group {
 	if n := len(l.queue); n > 0 {
-		if g := l.queue[n-1]; len(g.frame)+recordHead+size <= headerSize+recordHead+l.MaxRecord() {
+		if g := l.queue[n-1]; !g.sealed && len(g.frame)+recordHead+size <= headerSize+recordHead+l.MaxRecord() {
 			return g
 		}
 	}
@@ -242,7 +234,9 @@ func (l *Log) Release(next uint64) error {
 		return err
 	}
 	l.marking = max(l.marking, next)
-	g := l.gathering(0) // a frame without records carries the mark
+	// A frame without records carries the mark: with some, it might find no room.
+	g := &group{frame: make([]byte, headerSize), sealed: true, done: make(chan struct{})}
+	l.queue = append(l.queue, g)
 	l.mu.Unlock()
 	l.signal()
 	if err := (Ticket{g}).Wait(); err != nil {
@@ -256,9 +250,38 @@ func (l *Log) Release(next uint64) error {
 		s.offset = segmentHead
 		l.free = append(l.free, s)
 	}
+	l.wakeAdmitted()
+	return nil
+}
+
+func (l *Log) wakeAdmitted() {
 	close(l.freed)
 	l.freed = make(chan struct{})
-	return nil
+}
+
+// Fail has the log refuse all that comes, because something else has gone wrong that
+// it must not outlive. Err says why it refuses.
+func (l *Log) Fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed == nil {
+		l.failed = &FailedError{err}
+		l.wakeAdmitted()
+	}
+}
+
+// Err is the *FailedError of a log that has failed.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
+// broken is Fail for what has gone wrong here.
+func (l *Log) broken(err error) error {
+	l.Fail(err)
+	l.cfg.Failed(err)
+	return l.Err()
 }
 
 // Close commits what has been appended and stops.
@@ -323,12 +346,11 @@ func (l *Log) commit(g *group, index, mark uint64) error {
 		l.cfg.Synced(time.Since(start))
 	}
 	failpoint.Here(failpoint.LogSynced)
+	if err != nil {
+		return l.broken(err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil {
-		l.failed = &FailedError{err}
-		return l.failed
-	}
 	s.offset += int64(len(g.frame))
 	s.last = index
 	l.next = index + 1
@@ -351,97 +373,4 @@ func seal(frame []byte, key [8]byte, index, mark uint64) {
 
 func checksum(frame []byte) uint32 {
 	return crc32.Update(crc32.Checksum(frame[8:28], castagnoli), castagnoli, frame[headerSize:])
-}
-
-// room sees to it that the active segment has room for a frame, without the part
-// of it that is reserved for others.
-func (l *Log) room(size int64) error {
-	if l.active != nil && l.active.offset+size <= l.active.size {
-		return nil
-	}
-	l.mu.Lock()
-	var s *segment
-	for i, f := range l.free {
-		if segmentHead+size <= f.size {
-			s = f
-			l.free = append(l.free[:i:i], l.free[i+1:]...)
-			break
-		}
-	}
-	making := l.making
-	l.mu.Unlock()
-	if s == nil && making {
-		l.spare.Wait()
-		return l.room(size)
-	}
-	var err error
-	if s == nil {
-		s, err = l.make()
-	} else if s.file == nil {
-		s.file, err = l.cfg.FS.Open(s.path)
-	}
-	if err != nil {
-		return &FullError{err}
-	}
-	l.mu.Lock()
-	if l.active != nil {
-		l.full = append(l.full, l.active)
-	}
-	l.active = s
-	if len(l.free) == 0 && !l.making {
-		l.making = true
-		l.spare.Go(l.makeSpare)
-	}
-	half := len(l.full) >= l.cfg.Segments/2
-	l.mu.Unlock()
-	if half {
-		l.cfg.Filled()
-	}
-	return nil
-}
-
-// makeSpare fills the next segment with zeros before it is needed. Failing that,
-// it is tried again when it is.
-func (l *Log) makeSpare() {
-	s, err := l.make()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.making = false
-	if err == nil {
-		l.free = append(l.free, s)
-	}
-}
-
-var zeros = make([]byte, 256<<10)
-
-// make makes a segment. On a journaled filesystem, overwriting zeros costs half
-// as much as writing to space that is merely allocated.
-func (l *Log) make() (*segment, error) {
-	l.mu.Lock()
-	l.names++
-	path := filepath.Join(l.cfg.Dir, fmt.Sprintf("%08d%s", l.names, suffix))
-	l.mu.Unlock()
-	f, err := l.cfg.FS.Create(path, l.cfg.Mode)
-	if err != nil {
-		return nil, err
-	}
-	s := &segment{path: path, file: f, size: l.cfg.SegmentSize, offset: segmentHead}
-	_, _ = rand.Read(s.key[:]) // it never fails
-	_, err = f.Write(append([]byte(magic), s.key[:]...))
-	for left := s.size - segmentHead; left > 0 && err == nil; {
-		var n int
-		n, err = f.Write(zeros[:min(left, int64(len(zeros)))])
-		left -= int64(n)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = l.cfg.FS.SyncDir(l.cfg.Dir)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), l.cfg.FS.Remove(path))
-	}
-	failpoint.Here(failpoint.SegmentMade)
-	return s, nil
 }

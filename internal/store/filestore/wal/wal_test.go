@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func config(dir string, size int64) wal.Config {
 	return wal.Config{
 		FS: vfs.OS{}, Dir: dir, Mode: 0o600, SegmentSize: size, Segments: 3,
-		Synced: func(time.Duration) {}, Filled: func() {},
+		Synced: func(time.Duration) {}, Filled: func() {}, Failed: func(error) {},
 	}
 }
 

@@ -1,0 +1,18 @@
+package filestore
+
+// WithSegments answers the configuration of a store whose log has segments of
+// this size.
+func (c Config) WithSegments(size int64) Config {
+	c.segmentSize = size
+	return c
+}
+
+// SyncingEach answers the configuration of a store that syncs file by file, as on
+// systems that cannot sync everything at once.
+func (c Config) SyncingEach() Config {
+	c.syncEach = true
+	return c
+}
+
+// Checkpoint settles the log.
+func (s *Store) Checkpoint() error { return s.journal.checkpoint() }
