@@ -12,7 +12,7 @@ import (
 	"snapshotd/internal/store/filestore/vfs/vfstest"
 )
 
-var fractions = []float64{0, 0.5, 1}
+var fractions = []float64{0, 0.5, 0.5, 0.5, 1}
 
 // durable are the operations after which something is promised.
 func durable() (some []operation) {

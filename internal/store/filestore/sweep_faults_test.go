@@ -93,12 +93,20 @@ func fault(t *testing.T, dir string, o *operation, f vfstest.Fault) bool {
 	w.faulty.Disarm()
 	w.errno = 0
 
-	if !w.cfg.Relaxed {
-		kept := []float64{0, 0.5}[f.N%2]
-		w.checkCopy(w.cutCopy(kept), fmt.Sprintf("after a power cut with %.0f %% kept", 100*kept))
+	cut := func(when string) {
+		if !w.cfg.Relaxed {
+			kept := []float64{0, 0.5}[f.N/2%2]
+			w.checkCopy(w.cutCopy(kept), fmt.Sprintf("after a power cut %s with %.0f %% kept", when, 100*kept))
+		}
+	}
+	if f.N%2 == 0 {
+		cut("")
 	}
 	if err := w.close(); err != nil && !w.degraded && len(hits) == 0 {
 		w.errorf("close: %v", err)
+	}
+	if f.N%2 == 1 {
+		cut("behind the end")
 	}
 	w.degraded = false
 	w.checkCopy(filepath.Dir(filepath.Dir(w.cfg.BasePath)), "after a restart")

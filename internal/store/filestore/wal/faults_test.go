@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,15 +43,28 @@ func closed(t *testing.T, l *wal.Log) {
 func TestATornFirstCommitRevivesNothing(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, 4096)
-	write(t, l, numbered(0, 60)...)
-	if err := l.Release(l.Next()); err != nil {
-		t.Fatal(err)
+	entry := func(n int) string { return fmt.Sprintf("entry %06d", n) }
+	release := func() {
+		if err := l.Release(l.Next()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	for n := range 200 {
+		write(t, l, entry(n))
+	}
+	release()
+	for n := 200; ; n++ { // until the segment that is read first is the last
+		write(t, l, entry(n))
+		if path, _, _ := segment(t, dir, entry(n)); filepath.Base(path) == "00000001.log" {
+			break
+		}
+	}
+	release()
 	closed(t, l)
 	l = open(t, dir, 4096)
 	write(t, l, "first "+strings.Repeat("x", 1000))
 	closed(t, l)
-	damage(t, dir, "first ", func(data []byte, at int) []byte { clear(data[at : at+1000]); return data })
+	damage(t, dir, "first ", func(data []byte, at int) []byte { clear(data[at+500 : at+1000]); return data })
 	found := recovered(t, dir)
 	expect(t, found)
 	if len(found.Damage) > 0 {
@@ -116,39 +130,37 @@ func TestAFailureWakesWhoWaits(t *testing.T) {
 	}
 }
 
-// A log without room for records has room to say that they are settled.
+// A log without room for records has room to say that they are settled, while others
+// go on trying.
 func TestAFullLogCanBeReleased(t *testing.T) {
-	dir := t.TempDir()
-	l, fs := faulty(t, dir, 4096)
-	write(t, l, numbered(0, 10)...)
-	fs.Arm(vfstest.Fault{Op: vfstest.Create, N: 1, Err: syscall.ENOSPC, Forever: true})
-	largest := strings.Repeat("x", l.MaxRecord())
-	for appended(l, largest) == nil {
-	}
-	// While others go on trying.
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					appended(l, largest)
+	for range 20 {
+		l, fs := faulty(t, t.TempDir(), 4096)
+		write(t, l, numbered(0, 10)...)
+		fs.Arm(vfstest.Fault{Op: vfstest.Create, N: 1, Err: syscall.ENOSPC, Forever: true})
+		largest := strings.Repeat("x", l.MaxRecord())
+		for appended(l, largest) == nil {
+		}
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						appended(l, largest)
+					}
 				}
-			}
-		})
-	}
-	for range 100 {
+			})
+		}
 		if err := l.Release(l.Next()); err != nil {
 			t.Error(err)
-			break
 		}
+		close(stop)
+		wg.Wait()
+		closed(t, l)
 	}
-	close(stop)
-	wg.Wait()
-	closed(t, l)
 }
 
 // The name of a segment that was not synced may be gone after a crash; the next one
