@@ -2,13 +2,19 @@ package filestore_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
+	"github.com/google/uuid"
+
+	"snapshotd/internal/store"
 	"snapshotd/internal/store/filestore/vfs"
 )
 
@@ -38,6 +44,57 @@ func (lyingFile) Sync() error { return nil }
 type lazy struct{ vfs.FS }
 
 func (lazy) SyncAll(string) error { return nil }
+
+// crowded is a full disk on which nothing can be removed either; the log may have
+// so many segments.
+type crowded struct {
+	vfs.FS
+	segments *atomic.Int64
+}
+
+func (c crowded) Create(path string, mode fs.FileMode) (vfs.File, error) {
+	if filepath.Ext(path) == ".log" && c.segments.Add(-1) < 0 {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: syscall.ENOSPC}
+	}
+	return c.FS.Create(path, mode)
+}
+
+func (c crowded) Remove(path string) error {
+	return &fs.PathError{Op: "remove", Path: path, Err: syscall.ENOSPC}
+}
+
+// A deletion that is larger than the log, on a full disk, is made or not; the part of
+// it for which there was room leaves nothing behind.
+func TestDeletionLargerThanTheLog(t *testing.T) {
+	for segments := range int64(5) {
+		w := newWorld(t, scratch(t), fmt.Sprintf("%d segments", segments), relaxed)
+		watchdog := w.watch()
+		var ids []uuid.UUID
+		before := operation{start: true, before: func(w *world) {
+			for n := range 90 {
+				some(n)(w)
+				ids = append(ids, snapshotID(n))
+			}
+		}}
+		before.prepare(w)
+		w.disk.SyncAll(w.cfg.BasePath)
+		w.cfg.Relaxed, w.errno = false, syscall.ENOSPC
+		w.cfg.FS = crowded{w.disk, &atomic.Int64{}}
+		w.cfg.FS.(crowded).segments.Store(segments)
+		if err := w.open(); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			w.deleteMany(&store.Selection{SagaID: uuid.NullUUID{UUID: sagaOf(1), Valid: true}}, ids...)
+		}
+		if w.degraded {
+			w.errorf("want of space degrades the store")
+		}
+		w.checkCopy(w.cutCopy(0), "with 0 % kept")
+		w.checkCopy(w.cutCopy(1), "with 100 % kept")
+		w.end(watchdog)
+	}
+}
 
 // The sweep notices disks that lie, so it would notice a store that leaves out a sync.
 func TestSweepNoticesLies(t *testing.T) {

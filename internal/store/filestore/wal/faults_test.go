@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -130,37 +132,51 @@ func TestAFailureWakesWhoWaits(t *testing.T) {
 	}
 }
 
-// A log without room for records has room to say that they are settled, while others
-// go on trying.
+// A log without room for records has room to say that they are settled, also when
+// records that find none are waiting.
 func TestAFullLogCanBeReleased(t *testing.T) {
-	for range 20 {
-		l, fs := faulty(t, t.TempDir(), 4096)
-		write(t, l, numbered(0, 10)...)
-		fs.Arm(vfstest.Fault{Op: vfstest.Create, N: 1, Err: syscall.ENOSPC, Forever: true})
-		largest := strings.Repeat("x", l.MaxRecord())
-		for appended(l, largest) == nil {
+	l, fs := faulty(t, t.TempDir(), 4096)
+	write(t, l, numbered(0, 10)...)
+	tried, goOn := make(chan struct{}, 1), make(chan struct{})
+	var tries atomic.Int64
+	fs.Arm(vfstest.Fault{Op: vfstest.Create, N: 1, Err: syscall.ENOSPC, Forever: true, Wait: func() {
+		if tries.Add(1) == 3 { // behind that of the spare segment
+			tried <- struct{}{}
+			<-goOn
 		}
-		stop := make(chan struct{})
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-						appended(l, largest)
-					}
-				}
-			})
+	}})
+	largest := []byte(strings.Repeat("x", l.MaxRecord()))
+	appending := func() chan error {
+		done := make(chan error, 1)
+		ticket, err := l.Append(largest)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err := l.Release(l.Next()); err != nil {
-			t.Error(err)
-		}
-		close(stop)
-		wg.Wait()
-		closed(t, l)
+		go func() { done <- ticket.Wait() }()
+		return done
 	}
+	for full := false; !full; {
+		select {
+		case <-tried:
+			full = true
+		case <-appending():
+		}
+	}
+	waiting := appending()
+	released := make(chan error)
+	go func() { released <- l.Release(l.Next()) }()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	close(goOn)
+	if err := <-released; err != nil {
+		t.Error(err)
+	}
+	var full *wal.FullError
+	if err := <-waiting; !errors.As(err, &full) {
+		t.Errorf("a record without room: %v", err)
+	}
+	closed(t, l)
 }
 
 // The name of a segment that was not synced may be gone after a crash; the next one
