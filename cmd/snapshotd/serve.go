@@ -50,7 +50,9 @@ type daemon struct {
 // serve runs the daemon until ctx ends. It answers exitFailure when it cannot
 // listen or open the store; for the log to say why.
 func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) int {
-	log := slog.New(api.RequestIDHandler(newLogHandler(p.stderr, o, p.environ)))
+	handler, flush := newLogHandler(p.stderr, o, p.environ)
+	defer flush()
+	log := slog.New(api.RequestIDHandler(handler))
 	for _, name := range unknown {
 		log.Warn("a variable sets no option", "name", name)
 	}
