@@ -220,6 +220,7 @@ func (d *daemon) open(ctx context.Context) (s store.Store, reportOnly bool, err 
 			Indent:   d.options.PrettyJSON,
 			Relaxed:  d.options.Durability == "relaxed",
 			MinFree:  int64(d.options.MinFree),
+			Cache:    int64(d.options.CacheSize),
 			Logger:   d.log,
 			Observer: filestore.Observer{Synced: d.metrics.SyncObserved, Degraded: d.metrics.Degraded},
 			Progress: func(n int) { d.api.Loading(fmt.Sprintf("%d snapshots have been read so far", n)) },
