@@ -44,6 +44,9 @@ func (c *call) sendDocument(find finder) error {
 			return unreadable(item, err)
 		}
 		text = *buf
+		if len(text) <= heldDocument || part {
+			doc.Text = text
+		}
 	}
 	if part {
 		return c.sendPart(text)
@@ -51,10 +54,10 @@ func (c *call) sendDocument(find finder) error {
 	if doc.Gzipped {
 		c.w.Header().Set("Content-Encoding", "gzip")
 	}
-	if doc.Text == nil && len(text) > heldDocument {
+	if doc.Text == nil {
 		return c.sendLarge(item, doc, text)
 	}
-	sum := sha256.Sum256(text)
+	sum := doc.Sum()
 	if !c.notModified(sum[:], doc.Gzipped) {
 		c.write(http.StatusOK, jsonType, text)
 	}

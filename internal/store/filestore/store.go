@@ -278,7 +278,7 @@ func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*stor
 			}
 			return store.InMemory(text, nil), nil
 		}
-		doc := store.InMemory(file.data, &file.compact)
+		doc := store.InMemory(file.data, &file.derived)
 		doc.Gzipped = r.Gzip
 		return doc, nil
 	}
