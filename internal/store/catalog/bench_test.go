@@ -91,7 +91,8 @@ func BenchmarkMemory(b *testing.B) {
 
 // load fills a catalogue as opening a directory does.
 func load() *catalog.Catalog {
-	c, next := catalog.NewLoading(), nextRecord()
+	c, next := catalog.New(), nextRecord()
+	c.Loading()
 	sagas := make([][]catalog.Record, manySagas)
 	for i := range manySnapshots {
 		sagas[i%manySagas] = append(sagas[i%manySagas], *next())

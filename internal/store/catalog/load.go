@@ -7,12 +7,13 @@ import (
 	"snapshotd/internal/saga"
 )
 
-// NewLoading returns an empty catalogue that is about to be given many records in no
-// order. Until Loaded it answers no lists, no counts and no selections.
-func NewLoading() *Catalog {
-	c := New()
+// Loading says that many records are about to come in no order, while the catalogue is
+// empty. Until Loaded it answers no lists but those of a saga, no counts and no
+// selections.
+func (c *Catalog) Loading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.loading = true
-	return c
 }
 
 // InsertAll adds records of one saga, which best come newest first, and answers those

@@ -25,7 +25,8 @@ var (
 // nowhere.
 func many(seed uint64, n int) (c *catalog.Catalog, left naive) {
 	random := rand.New(rand.NewPCG(seed, 0))
-	c = catalog.NewLoading()
+	c = catalog.New()
+	c.Loading()
 	make1 := func(id int) catalog.Record {
 		name := manyNames[random.IntN(len(manyNames))]
 		of := nth(2_000_000 + random.IntN(n/3))
@@ -164,7 +165,8 @@ func TestAllIsForgotten(t *testing.T) {
 
 // TestWhileLoading finds by id, and puts the rest in order at the end.
 func TestWhileLoading(t *testing.T) {
-	c := catalog.NewLoading()
+	c := catalog.New()
+	c.Loading()
 	if known := c.InsertAll([]catalog.Record{*record(3, first, 3, 0), *record(1, first, 1, 0)}); known != nil {
 		t.Errorf("known are %v", known)
 	}
