@@ -24,9 +24,14 @@ import (
 func (s *Store) loadSnapshots(ctx context.Context) error {
 	s.catalog.Loading()
 	defer s.catalog.Loaded()
+	trust, err := openTrusting(&s.disk.layout)
+	if err != nil {
+		return err
+	}
+	defer trust.close() //nolint:errcheck // nothing was written
 	recalls := sync.Pool{New: func() any { return newRecall() }}
 	var loaded atomic.Int64
-	err := each(ctx, s.disk.snapshots(), func(e fs.DirEntry) error {
+	err = each(ctx, s.disk.snapshots(), func(e fs.DirEntry) error {
 		id, ok := sagaOf(e)
 		if !ok {
 			s.foreign(filepath.Join(s.disk.snapshots(), e.Name()))
@@ -34,7 +39,7 @@ func (s *Store) loadSnapshots(ctx context.Context) error {
 		}
 		m := recalls.Get().(*recall)
 		defer recalls.Put(m)
-		n, err := s.loadSaga(m, id)
+		n, err := s.loadSaga(trust, m, id)
 		if total := loaded.Add(int64(n)); total/10_000 != (total-int64(n))/10_000 {
 			s.cfg.Progress(int(total))
 		}
@@ -62,8 +67,8 @@ func (s *Store) loadSnapshots(ctx context.Context) error {
 
 // loadSaga puts one saga into the catalogue and answers how many snapshots it
 // has. An index that is wrong is written again in a while.
-func (s *Store) loadSaga(m *recall, id uuid.UUID) (int, error) {
-	if records, size, ok := m.saga(&s.disk, id); ok {
+func (s *Store) loadSaga(trust *trusting, m *recall, id uuid.UUID) (int, error) {
+	if records, size, ok := m.saga(trust, id); ok {
 		s.indexer.size.Add(size)
 		s.enter(records)
 		return len(records), nil

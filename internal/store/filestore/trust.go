@@ -2,7 +2,6 @@ package filestore
 
 import (
 	"bytes"
-	"errors"
 	"math"
 	"os"
 	"time"
@@ -37,40 +36,13 @@ func newRecall() *recall { return &recall{strings: map[string]string{}} }
 // saga answers the snapshots of a saga from its index alone, newest first and valid
 // until the next call, and the size of the index. It is not ok if they must be looked up
 // in the directory.
-func (m *recall) saga(d *disk, id uuid.UUID) (records []catalog.Record, size int64, ok bool) {
-	info, err := os.Lstat(d.saga(id))
-	if err != nil || !info.IsDir() {
-		return nil, 0, false
-	}
-	changed := changeTime(info)
-	if changed == 0 || m.read(d.index(id)) != nil {
+func (m *recall) saga(at *trusting, id uuid.UUID) (records []catalog.Record, size int64, ok bool) {
+	changed, ok := at.read(id, &m.text)
+	if !ok {
 		return nil, 0, false
 	}
 	noted, ok := m.parse(id)
 	return m.records, int64(len(m.text)), ok && noted == changed
-}
-
-var errLarge = errors.New("it has grown while it was read")
-
-// read reads a regular file.
-func (m *recall) read(path string) error {
-	f, info, err := open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if info.Size() >= maxFileSize {
-		return errTooLarge
-	}
-	if need := int(info.Size()) + 1; cap(m.text) < need {
-		m.text = make([]byte, 0, 2*need)
-	}
-	n, err := f.Read(m.text[:cap(m.text)])
-	m.text = m.text[:n]
-	if err == nil && int64(n) != info.Size() {
-		err = errLarge
-	}
-	return err
 }
 
 // parse reads an index that is spelled exactly as appendIndex does it, and answers the

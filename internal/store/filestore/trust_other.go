@@ -2,7 +2,19 @@
 
 package filestore
 
-import "io/fs"
+import (
+	"io/fs"
+
+	"github.com/google/uuid"
+)
 
 // changeTime is not known: directories are read at every start.
 func changeTime(fs.FileInfo) int64 { return 0 }
+
+type trusting struct{}
+
+func openTrusting(*layout) (*trusting, error) { return &trusting{}, nil }
+
+func (*trusting) close() error { return nil }
+
+func (*trusting) read(uuid.UUID, *[]byte) (int64, bool) { return 0, false }
