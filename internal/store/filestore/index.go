@@ -25,7 +25,8 @@ import (
 const (
 	indexQuiet     = time.Second      // after the last change of a saga
 	indexBusy      = 10 * time.Second // after the first one, of a saga that is not quiet
-	indexLarge     = time.Minute      // between two versions of a file of at least indexLargeSize
+	indexLarge     = time.Minute      // between two versions of a large file, for each indexLargeSize of it
+	indexLargest   = time.Hour        // however large it is
 	indexLargeSize = 1 << 20
 	indexTick      = 250 * time.Millisecond
 )
@@ -40,7 +41,7 @@ type indexer struct {
 
 	mu     sync.Mutex
 	behind map[uuid.UUID]*lag
-	large  map[uuid.UUID]time.Time // when a large file was written last
+	large  map[uuid.UUID]time.Time // until when a large file is left as it is
 	wake   chan struct{}
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -108,7 +109,7 @@ func (x *indexer) pending() bool {
 }
 
 func (x *indexer) due(now time.Time, id uuid.UUID, l *lag) bool {
-	if written, ok := x.large[id]; ok && now.Sub(written) < indexLarge {
+	if until, ok := x.large[id]; ok && now.Before(until) {
 		return false
 	}
 	return now.Sub(l.last) >= indexQuiet || now.Sub(l.first) >= indexBusy
@@ -167,7 +168,8 @@ func (x *indexer) write(id uuid.UUID) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(text) >= indexLargeSize {
-		x.large[id] = time.Now()
+		// So that a saga's index costs no more than so much of the disk, whatever its size.
+		x.large[id] = time.Now().Add(min(indexLarge*time.Duration(len(text)/indexLargeSize), indexLargest))
 	} else {
 		delete(x.large, id)
 	}
@@ -209,8 +211,9 @@ func (x *indexer) remove(id uuid.UUID) error {
 // An index is an index file. Entries hold what the library we come from expects
 // in them, and what spares us reading the snapshot at the next start.
 type index struct {
-	SagaID    uuid.NullUUID `json:"saga_id"`
-	Snapshots []indexEntry  `json:"snapshots"`
+	SagaID             uuid.NullUUID `json:"saga_id"`
+	DirectoryChangedNS int64         `json:"directory_changed_ns"` // since the Unix epoch; 0 = it must be read
+	Snapshots          []indexEntry  `json:"snapshots"`
 }
 
 type indexEntry struct {

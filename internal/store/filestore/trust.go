@@ -221,7 +221,7 @@ func (d *disk) directoryTime(id uuid.UUID, records func() []catalog.Record) (lis
 		return list, 0
 	}
 	changed = changeTime(info)
-	if changed == 0 || time.Now().UnixNano()-changed < int64(settling) {
+	if changed == 0 || time.Now().UnixNano()-changed < int64(d.settling) {
 		return list, 0
 	}
 	names, err := readNames(d.saga(id))
