@@ -23,6 +23,7 @@ type serveOptions struct {
 	Store               string    `placeholder:"KIND" default:"filesystem" enum:"filesystem,memory" help:"filesystem, or memory: for tests, everything is lost at the end."`
 	Durability          string    `placeholder:"KIND" default:"full" enum:"full,relaxed" help:"full: a 2xx is on stable storage. relaxed: it is handed to the operating system, and a crash of the machine may lose the last seconds."`
 	MinFree             size      `placeholder:"SIZE" default:"64MiB" help:"With less space free on the disk nothing new is saved; reading and deleting go on."`
+	CacheSize           size      `placeholder:"SIZE" default:"64MiB" help:"Memory for the documents that were read last; that their files are unchanged is still looked up each time."`
 	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Whoever reaches it can read and delete everything."`
 	DefaultRetention    duration  `placeholder:"TIME" default:"0" help:"How long snapshots are kept, from the save, that are saved without retention_until; 0 = for ever."`
 	MaxSnapshotsPerSaga count     `placeholder:"N" default:"0" help:"Beyond this many a saga's oldest snapshots are deleted when it is saved to; 0 = none are."`
