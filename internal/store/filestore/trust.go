@@ -220,7 +220,7 @@ func (d *disk) directoryTime(id uuid.UUID, records func() []catalog.Record) (lis
 	if err != nil || !info.IsDir() {
 		return list, 0
 	}
-	changed = changeTime(info)
+	changed = metadataTime(info)
 	if changed == 0 || time.Now().UnixNano()-changed < int64(d.settling) {
 		return list, 0
 	}

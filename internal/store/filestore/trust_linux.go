@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// changeTime answers the time of the last change of a file's metadata, which of a
+// metadataTime answers the time of the last change of a file's metadata, which of a
 // directory is that of any change of a name in it, and which nobody can set; 0 if it is
 // not known.
-func changeTime(info fs.FileInfo) int64 {
+func metadataTime(info fs.FileInfo) int64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Ctim.Nano()
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// changeTime is not known: directories are read at every start.
-func changeTime(fs.FileInfo) int64 { return 0 }
+// metadataTime is not known: directories are read at every start.
+func metadataTime(fs.FileInfo) int64 { return 0 }
 
 type trusting struct{}
 
