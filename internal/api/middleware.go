@@ -57,9 +57,10 @@ func compress(next http.Handler) http.Handler {
 
 // An exchange is what the access log wants to know of a request.
 type exchange struct {
-	id    string
-	route string // a pattern of the table
-	err   error  // what the answer is a problem for
+	id     string
+	route  string // a pattern of the table
+	caller string // whose token it was; "" = not known
+	err    error  // what the answer is a problem for
 }
 
 type exchangeKey struct{}
@@ -191,7 +192,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// RequestIDHandler adds the id of the request in whose context a line is logged.
+// RequestIDHandler adds the id of the request in whose context a line is logged,
+// and whose token it brought.
 func RequestIDHandler(next slog.Handler) slog.Handler {
 	if h, ok := next.(requestIDHandler); ok {
 		return h
@@ -205,6 +207,9 @@ func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error 
 	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 		record = record.Clone()
 		record.AddAttrs(slog.String("request_id", e.id))
+		if e.caller != "" {
+			record.AddAttrs(slog.String("caller", e.caller))
+		}
 	}
 	return h.Handler.Handle(ctx, record)
 }

@@ -64,7 +64,8 @@ func (c *call) sendChunk(p *pageLayout) error {
 	return err
 }
 
-// readDocument replaces what dst holds by the item's document.
+// readDocument replaces what dst holds by the item's document, as the caller may
+// see it.
 func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
 	doc, err := item.Open(c.ctx(), false)
 	if err != nil {
@@ -74,7 +75,7 @@ func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
 	if *dst, err = appendAll((*dst)[:0], doc, math.MaxInt64); err != nil {
 		return unreadable(item, err)
 	}
-	return nil
+	return c.redact(item, dst)
 }
 
 // cutPage bounds the documents of a page by their sizes before compression, which
