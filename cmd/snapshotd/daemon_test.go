@@ -57,6 +57,8 @@ type run struct {
 	url    string
 	log    buffer
 	client *http.Client
+	token  string             // sent with requests; "" = none is
+	hangUp chan os.Signal
 	signal context.CancelFunc // as SIGTERM does
 	code   chan int
 }
@@ -65,11 +67,14 @@ type run struct {
 func start(t *testing.T, args ...string) *run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &run{t: t, signal: cancel, code: make(chan int, 1), client: &http.Client{Transport: &http.Transport{}}}
+	r := &run{
+		t: t, signal: cancel, code: make(chan int, 1), client: &http.Client{Transport: &http.Transport{}},
+		hangUp: make(chan os.Signal, 1),
+	}
 	address := make(chan string, 1)
 	p := process{
 		args:   append([]string{"--listen=127.0.0.1:0"}, args...),
-		stdout: io.Discard, stderr: &r.log,
+		stdout: io.Discard, stderr: &r.log, hangUp: r.hangUp,
 		started: func(addr string) { address <- addr },
 	}
 	ended := make(chan struct{})
@@ -133,6 +138,9 @@ func (r *run) do(method, path, body string) (int, string) {
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
 	req.Header.Set("X-Request-Id", "test-1")
 	res, err := r.client.Do(req)

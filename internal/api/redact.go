@@ -4,14 +4,36 @@ import (
 	"crypto/sha256"
 	"math"
 	"net/http"
+	"strings"
 
 	"snapshotd/internal/access"
 	"snapshotd/internal/archive"
+	"snapshotd/internal/document"
 	"snapshotd/internal/saga"
 )
 
+// Redactable reports whether the value that a JSON pointer leads to may be masked:
+// one below the context or the external references, which stay objects.
+func Redactable(pointer string) bool {
+	below := strings.HasPrefix(pointer, "/context/") || strings.HasPrefix(pointer, "/external_refs/")
+	return below && new(document.Mask).Add(pointer) == nil
+}
+
+func newMask(pointers []string) *document.Mask {
+	if len(pointers) == 0 {
+		return nil
+	}
+	m := &document.Mask{}
+	for _, pointer := range pointers {
+		if err := m.Add(pointer); err != nil {
+			panic(err) // it is not Redactable
+		}
+	}
+	return m
+}
+
 // redacts reports whether the caller gets documents with values masked.
-func (c *call) redacts() bool { return c.server.cfg.Redact != nil && !c.caller.May(access.Admin) }
+func (c *call) redacts() bool { return c.server.mask != nil && !c.caller.May(access.Admin) }
 
 // sendRedacted answers with a stored document as the caller may see it, or with
 // the value in that which ?pointer leads to. It is masked whole before it is taken
@@ -45,7 +67,7 @@ func (c *call) redact(item *archive.Item, doc *[]byte) error {
 	if !c.redacts() {
 		return nil
 	}
-	masked, err := c.server.cfg.Redact.Append(make([]byte, 0, len(*doc)), *doc)
+	masked, err := c.server.mask.Append(make([]byte, 0, len(*doc)), *doc)
 	if err != nil {
 		return unreadable(item, err)
 	}
@@ -59,7 +81,7 @@ func (c *call) redactedReplay(r *saga.Replay) (*saga.Replay, error) {
 	if !c.redacts() || r.ContextOverride == nil {
 		return r, nil
 	}
-	masked, err := c.server.cfg.Redact.At("context").Append(nil, r.ContextOverride)
+	masked, err := c.server.mask.At("context").Append(nil, r.ContextOverride)
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +115,10 @@ func (c *call) redactedPrepared(p *archive.PreparedReplay) (*archive.PreparedRep
 		return nil, err
 	}
 	resume := *p.Resume
-	if resume.Context, err = c.server.cfg.Redact.At("context").Append(nil, resume.Context); err != nil {
+	if resume.Context, err = c.server.mask.At("context").Append(nil, resume.Context); err != nil {
 		return nil, err
 	}
-	if resume.ExternalRefs, err = c.server.cfg.Redact.At("external_refs").Append(nil, resume.ExternalRefs); err != nil {
+	if resume.ExternalRefs, err = c.server.mask.At("external_refs").Append(nil, resume.ExternalRefs); err != nil {
 		return nil, err
 	}
 	return &archive.PreparedReplay{Replay: r, Resume: &resume}, nil

@@ -35,7 +35,7 @@ type Config struct {
 	NewRequestID func() string // nil = random
 
 	Tokens *access.Tokens // of those who may come; nil = everybody may do everything
-	Redact *document.Mask // over documents, for callers without the scope admin; nil = over none
+	Redact []string       // pointers that are Redactable, masked for callers without the scope admin
 
 	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
 	InFlight func(delta int)                                            // requests under way
@@ -56,6 +56,7 @@ type Server struct {
 	log      *slog.Logger
 	mux      *chi.Mux
 	operator *chi.Mux
+	mask     *document.Mask // nil = nothing is masked
 	archive  atomic.Pointer[archive.Archive]
 	loading  atomic.Pointer[string]
 	draining atomic.Bool
@@ -84,7 +85,7 @@ func New(cfg Config) *Server {
 	if cfg.Rejected == nil {
 		cfg.Rejected = func(string) {}
 	}
-	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler()))}
+	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mask: newMask(cfg.Redact)}
 	s.Loading("the store is being opened")
 	s.mux = s.newMux(routes)
 	s.operator = s.newMux(operatorRoutes)

@@ -94,7 +94,7 @@ func TestReadme(t *testing.T) {
 
 // TestGathered holds what a scrape brings against the table.
 func TestGathered(t *testing.T) {
-	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}})
+	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}, WatchedFiles: []string{"tokens"}})
 	save(t, a, `,"status":"completed"`)
 	m.Observe("GET", "/healthz", 200, time.Millisecond)
 	families := gather(t, m)
@@ -132,7 +132,7 @@ func TestGathered(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
-	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}})
+	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}, WatchedFiles: []string{"tokens"}})
 	save(t, a, `,"status":"completed"`)
 	m.Observe("GET", "/healthz", 200, time.Millisecond)
 	problems, err := testutil.GatherAndLint(m.registry)
