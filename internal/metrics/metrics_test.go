@@ -107,7 +107,7 @@ func countSeries(t *testing.T, m *Metrics) int {
 }
 
 func TestCountersStartAtZero(t *testing.T) {
-	m := New(Config{RejectReasons: []string{"overloaded"}})
+	m := New(Config{WatchedFiles: []string{"tokens"}, RejectReasons: []string{"overloaded"}})
 	families := gather(t, m)
 	for _, d := range m.Table() {
 		if d.Type != "counter" {

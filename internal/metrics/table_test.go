@@ -20,6 +20,8 @@ var update = flag.Bool("update", false, "rewrite the table of metrics in the REA
 const table = `
 snapshotd_build_info gauge version,revision,goversion
 snapshotd_ready gauge
+snapshotd_config_reloads_total counter file,result
+snapshotd_config_last_reload_successful gauge file
 snapshotd_store_info gauge store,durability,compression
 snapshotd_store_snapshots gauge status
 snapshotd_store_sagas gauge
