@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -53,18 +54,22 @@ func (b *buffer) String() string {
 
 // A run is a daemon under test.
 type run struct {
-	t      *testing.T
-	url    string
-	log    buffer
-	client *http.Client
-	token  string             // sent with requests; "" = none is
-	hangUp chan os.Signal
-	signal context.CancelFunc // as SIGTERM does
-	code   chan int
+	t         *testing.T
+	url       string
+	listening string // where it serves
+	log       buffer
+	client    *http.Client
+	token     string // sent with requests; "" = none is
+	hangUp    chan os.Signal
+	signal    context.CancelFunc // as SIGTERM does
+	code      chan int
 }
 
 // start runs the daemon until the test ends, on a port of its own.
-func start(t *testing.T, args ...string) *run {
+func start(t *testing.T, args ...string) *run { t.Helper(); return startAt(t, "", args...) }
+
+// startAt asks at another URL than where the daemon serves whether it is ready.
+func startAt(t *testing.T, operator string, args ...string) *run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{
@@ -89,7 +94,8 @@ func start(t *testing.T, args ...string) *run {
 	})
 	select {
 	case addr := <-address:
-		r.url = "http://" + addr
+		r.listening = "http://" + addr
+		r.url = cmp.Or(operator, r.listening)
 	case code := <-r.code:
 		t.Fatalf("exit code %d\n%s", code, &r.log)
 	}
