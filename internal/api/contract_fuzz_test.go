@@ -170,9 +170,9 @@ func (p *prober) try(t *rapid.T, r *drawn, mutated bool) {
 		t.Fatalf("%s: %v", r, err)
 	}
 	now := p.look()
-	// The one refusal that is recorded.
 	// Who may not name somebody else may try to.
 	claims := p.scope == "replay" && strings.Contains(r.body, "initiated_by")
+	// The one refusal that is recorded.
 	recorded := strings.Contains(string(text), `"available_steps":`)
 	switch status := resp.StatusCode; {
 	case len(p.found) > 0:
