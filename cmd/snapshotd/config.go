@@ -23,6 +23,7 @@ type serveOptions struct {
 	Store               string    `placeholder:"KIND" default:"filesystem" enum:"filesystem,memory" help:"filesystem, or memory: for tests, everything is lost at the end."`
 	Durability          string    `placeholder:"KIND" default:"full" enum:"full,relaxed" help:"full: a 2xx is on stable storage. relaxed: it is handed to the operating system, and a crash of the machine may lose the last seconds."`
 	MinFree             size      `placeholder:"SIZE" default:"64MiB" help:"With less space free on the disk nothing new is saved; reading and deleting go on."`
+	CacheSize           size      `placeholder:"SIZE" default:"64MiB" help:"Memory for the documents that were read last; that their files are unchanged is still looked up each time."`
 	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Beyond this machine only with tokens."`
 	MetricsListen       address   `placeholder:"HOST:PORT" help:"Serve /metrics, /healthz and /readyz on this address, too, over plain HTTP and without tokens; /metrics then there only."`
 	TokensFile          file      `placeholder:"FILE" help:"Who may do what: a line for each token, made by snapshotd token new. Read again when it changes."`

@@ -24,7 +24,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := serveOptions{
 		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem",
-		Durability: "full", MinFree: 64 << 20, Listen: "127.0.0.1:7420",
+		Durability: "full", MinFree: 64 << 20, CacheSize: 64 << 20, Listen: "127.0.0.1:7420",
 		CleanupInterval: duration(time.Minute), MaxBodySize: 16 << 20, MaxPageBytes: 32 << 20,
 		ShutdownTimeout: duration(8 * time.Second), LogLevel: "info", LogFormat: "auto",
 	}
@@ -46,6 +46,7 @@ func TestEveryOption(t *testing.T) {
 		{"store", "memory", "memory", nil},
 		{"durability", "relaxed", "relaxed", nil},
 		{"min-free", "1GiB", size(1 << 30), nil},
+		{"cache-size", "1GiB", size(1 << 30), nil},
 		{"listen", "[::1]:0", address("[::1]:0"), nil},
 		{"metrics-listen", ":9420", address(":9420"), nil},
 		{"tokens-file", "/run/tokens", file("/run/tokens"), nil},

@@ -171,7 +171,7 @@ func (p *prober) try(t *rapid.T, r *drawn, mutated bool) {
 	}
 	now := p.look()
 	// Who may not name somebody else may try to.
-	claims := p.scope == "replay" && strings.Contains(r.body, "initiated_by")
+	claims := p.scope == "replay" && slices.ContainsFunc(r.members, func(m member) bool { return m.name == "initiated_by" })
 	// The one refusal that is recorded.
 	recorded := strings.Contains(string(text), `"available_steps":`)
 	switch status := resp.StatusCode; {

@@ -35,28 +35,31 @@ func (c *call) sendDocument(find finder) error {
 		return err
 	}
 	defer doc.Close()
-	buf := buffers.get(doc.Size)
-	defer buffers.put(buf)
-	limit := int64(heldDocument + 1)
-	if part {
-		limit = math.MaxInt64
+	text := doc.Text
+	if text == nil {
+		buf := buffers.get(doc.Size)
+		defer buffers.put(buf)
+		limit := int64(heldDocument + 1)
+		if part {
+			limit = math.MaxInt64
+		}
+		if *buf, err = appendAll(*buf, doc, limit); err != nil {
+			return unreadable(item, err)
+		}
+		text = *buf
 	}
-	*buf, err = appendAll(*buf, doc, limit)
-	switch {
-	case err != nil:
-		return unreadable(item, err)
-	case part:
-		return c.sendPart(*buf)
+	if part {
+		return c.sendPart(text)
 	}
 	if doc.Gzipped {
 		c.w.Header().Set("Content-Encoding", "gzip")
 	}
-	if len(*buf) > heldDocument {
-		return c.sendLarge(item, doc, *buf)
+	if doc.Text == nil && len(text) > heldDocument {
+		return c.sendLarge(item, doc, text)
 	}
-	sum := sha256.Sum256(*buf)
+	sum := sha256.Sum256(text)
 	if !c.notModified(sum[:], doc.Gzipped) {
-		c.write(http.StatusOK, jsonType, *buf)
+		c.write(http.StatusOK, jsonType, text)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (c *call) sendDocuments(page *archive.Page, next *string) error {
 	unreadable := page.Unreadable
 	for i := range page.Items {
 		item := &page.Items[i]
-		err := c.readDocument(item, text)
+		doc, err := c.readDocument(item, text)
 		switch {
 		case errors.Is(err, saga.ErrSnapshotNotFound):
 			continue
@@ -38,7 +38,7 @@ func (c *call) sendDocuments(page *archive.Page, next *string) error {
 		case err != nil:
 			return err
 		}
-		p.item(*text)
+		p.item(doc)
 		if len(p.buf) >= pageChunk {
 			if err := c.sendChunk(&p); err != nil {
 				return err
@@ -64,18 +64,21 @@ func (c *call) sendChunk(p *pageLayout) error {
 	return err
 }
 
-// readDocument replaces what dst holds by the item's document, as the caller may
-// see it.
-func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
+// readDocument answers the item's document as the caller may see it, in buf unless
+// it is in memory elsewhere.
+func (c *call) readDocument(item *archive.Item, buf *[]byte) ([]byte, error) {
 	doc, err := item.Open(c.ctx(), false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer doc.Close()
-	if *dst, err = appendAll((*dst)[:0], doc, math.MaxInt64); err != nil {
-		return unreadable(item, err)
+	if doc.Text != nil {
+		return c.redact(item, doc.Text)
 	}
-	return c.redact(item, dst)
+	if *buf, err = appendAll((*buf)[:0], doc, math.MaxInt64); err != nil {
+		return nil, unreadable(item, err)
+	}
+	return c.redact(item, *buf)
 }
 
 // cutPage bounds the documents of a page by their sizes before compression, which

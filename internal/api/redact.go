@@ -44,35 +44,39 @@ func (c *call) sendRedacted(find finder, part bool) error {
 		return err
 	}
 	defer doc.Close()
-	buf := buffers.get(doc.Size)
-	defer buffers.put(buf)
-	if *buf, err = appendAll(*buf, doc, math.MaxInt64); err != nil {
-		return unreadable(item, err)
+	text := doc.Text
+	if text == nil {
+		buf := buffers.get(doc.Size)
+		defer buffers.put(buf)
+		if *buf, err = appendAll(*buf, doc, math.MaxInt64); err != nil {
+			return unreadable(item, err)
+		}
+		text = *buf
 	}
-	if err := c.redact(item, buf); err != nil {
+	if text, err = c.redact(item, text); err != nil {
 		return err
 	}
 	if part {
-		return c.sendPart(*buf)
+		return c.sendPart(text)
 	}
-	sum := sha256.Sum256(*buf)
+	sum := sha256.Sum256(text)
 	if !c.notModified(sum[:], false) {
-		c.write(http.StatusOK, jsonType, *buf)
+		c.write(http.StatusOK, jsonType, text)
 	}
 	return nil
 }
 
-// redact masks a document for the caller.
-func (c *call) redact(item *archive.Item, doc *[]byte) error {
+// redact answers a document as the caller may see it; the one given, which others
+// may see whole, stays as it is.
+func (c *call) redact(item *archive.Item, text []byte) ([]byte, error) {
 	if !c.redacts() {
-		return nil
+		return text, nil
 	}
-	masked, err := c.server.mask.Append(make([]byte, 0, len(*doc)), *doc)
+	masked, err := c.server.mask.Append(make([]byte, 0, len(text)), text)
 	if err != nil {
-		return unreadable(item, err)
+		return nil, unreadable(item, err)
 	}
-	*doc = masked
-	return nil
+	return masked, nil
 }
 
 // redactedReplay is a record as the caller may see it: its override is laid over

@@ -4,6 +4,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -17,7 +18,7 @@ import (
 //
 //   - Every method may be called by many goroutines at once.
 //   - A store shares no memory with its caller: bytes given may be reused after
-//     the call, bytes answered may be changed.
+//     the call, bytes answered may be changed, but for Document.Text.
 //   - A change that was acknowledged (nil error) is as durable as the store can
 //     make it, and every read that starts later sees it. A read sees nothing that
 //     may still be lost.
@@ -103,8 +104,14 @@ type Item struct {
 // A Document is an open document. The caller closes it.
 type Document struct {
 	io.ReadCloser
-	Size    int64 // of what can be read, in bytes; -1 if it is not known
-	Gzipped bool  // the bytes are a gzip stream
+	Text    []byte // all of what can be read, where it is in memory already, else nil; it must not be changed
+	Size    int64  // of what can be read, in bytes; -1 if it is not known
+	Gzipped bool   // the bytes are a gzip stream
+}
+
+// InMemory answers a document of bytes that nobody changes any more.
+func InMemory(text []byte) *Document {
+	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text))}
 }
 
 // A Page is a part of a list of snapshots.

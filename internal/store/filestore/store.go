@@ -3,11 +3,9 @@
 package filestore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -31,6 +29,7 @@ type Config struct {
 	Compress bool   // write new snapshots as .json.gz
 	Indent   bool   // lay replay records out for people; snapshots come laid out
 	Relaxed  bool   // acknowledge without waiting for the disk: a crash may lose or tear what is some seconds old
+	Cache    int64  // bytes of documents read that are kept in memory; 0 = none are
 	MinFree  int64  // bytes: with less space available nothing new is stored, so that deleting goes on
 	FS       vfs.FS // nil = the operating system's
 	Logger   *slog.Logger
@@ -67,6 +66,8 @@ type Store struct {
 	indexer *indexer
 	journal journal
 	buffers sync.Pool
+	cache   cache
+	roomy   room
 	closed  atomic.Int64 // directories of sagas that we may not read
 	// degraded holds the sync error after which nothing is written any more.
 	degraded atomic.Pointer[error]
@@ -158,6 +159,9 @@ func (s *Store) checkRoom() error {
 	if err := s.checkWritable(); err != nil {
 		return err
 	}
+	if s.roomy.lately() {
+		return nil
+	}
 	usage, err := diskUsage(s.disk.base)
 	if err != nil {
 		return writeError(err)
@@ -165,8 +169,23 @@ func (s *Store) checkRoom() error {
 	if usage.AvailableBytes <= s.cfg.MinFree || usage.Files > 0 && usage.FreeFiles == 0 {
 		return saga.ErrNoSpace
 	}
+	s.roomy.found()
 	return nil
 }
+
+// room remembers when there was room on the disk, so that not every save asks.
+type room struct{ at atomic.Int64 }
+
+var processStart = time.Now()
+
+func (r *room) found() { r.at.Store(int64(time.Since(processStart))) }
+func (r *room) lately() bool {
+	at := r.at.Load()
+	return at != 0 && time.Since(processStart)-time.Duration(at) < roomTime
+}
+
+// roomTime is short enough for what is written in it not to matter.
+const roomTime = 20 * time.Millisecond
 
 // degrade stops all writing until a restart. After a failed sync the kernel may
 // have dropped what was to be written, and a later sync would not tell. So nothing may be
@@ -229,21 +248,47 @@ func (s *Store) path(r *catalog.Record) string {
 // looked at again.
 func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool) (*store.Document, error) {
 	for {
-		f, info, err := open(s.path(&r))
+		doc, err := s.openKnown(&r, gzipped)
+		var corrupt *saga.CorruptError
 		switch {
-		case err == nil && info.Size() == r.SizeBytes && info.ModTime().UnixNano() == r.Modified:
-			return s.document(&r, f, gzipped)
-		case err == nil:
-			f.Close()
-		case !errors.Is(err, fs.ErrNotExist) && isIOError(err):
+		case err == nil, errors.As(err, &corrupt):
+			return doc, err
+		case isIOError(err):
 			return nil, err
 		}
-		now, err := s.recheck(ctx, r)
+		if r, err = s.recheck(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// openKnown opens a document if its file is the one the catalogue knows, else it
+// is errNotKnown, fs.ErrNotExist or errNotRegular.
+func (s *Store) openKnown(r *catalog.Record, gzipped bool) (*store.Document, error) {
+	path, known := s.path(r), fileState{r.SizeBytes, r.Modified}
+	if r.SizeBytes <= cachedFile && !r.Foreign {
+		data, err := s.cache.read(r.ID, path, known)
 		if err != nil {
 			return nil, err
 		}
-		r = now
+		if r.Gzip && !gzipped {
+			if data, err = gunzip(data); err != nil {
+				return nil, &saga.CorruptError{ID: r.ID, Err: err}
+			}
+		}
+		doc := store.InMemory(data)
+		doc.Gzipped = r.Gzip && gzipped
+		return doc, nil
 	}
+	f, info, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if stateOf(info) != known {
+		f.Close()
+		return nil, errNotKnown
+	}
+	return s.document(r, f, gzipped)
 }
 
 // document answers an open file as the client wants it; it closes f or hands it on.
@@ -258,7 +303,7 @@ func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Do
 		if err != nil {
 			return nil, &saga.CorruptError{ID: r.ID, Err: err}
 		}
-		return &store.Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Size: int64(len(text))}, nil
+		return store.InMemory(text), nil
 	case r.Gzip && gzipped:
 		return &store.Document{ReadCloser: f, Size: r.SizeBytes, Gzipped: true}, nil
 	case r.Gzip:
