@@ -64,21 +64,26 @@ func (c *call) sendChunk(p *pageLayout) error {
 	return err
 }
 
-// readDocument answers the item's document as the caller may see it, in buf unless
-// it is in memory elsewhere.
-func (c *call) readDocument(item *archive.Item, buf *[]byte) ([]byte, error) {
+// readDocument answers the item's document with its Text as the caller may see it,
+// in buf unless it is in memory elsewhere.
+func (c *call) readDocument(item *archive.Item, buf *[]byte) (*archive.Document, error) {
 	doc, err := item.Open(c.ctx(), false)
 	if err != nil {
 		return nil, err
 	}
 	defer doc.Close()
-	if doc.Text != nil {
-		return c.redact(item, doc.Text)
+	if doc.Text == nil {
+		if *buf, err = appendAll((*buf)[:0], doc, math.MaxInt64); err != nil {
+			return nil, unreadable(item, err)
+		}
+		doc.Text = *buf
 	}
-	if *buf, err = appendAll((*buf)[:0], doc, math.MaxInt64); err != nil {
-		return nil, unreadable(item, err)
+	if c.redacts() {
+		// Another document, of which no compact text is known.
+		masked, err := c.redact(item, doc.Text)
+		return &archive.Document{Text: masked}, err
 	}
-	return c.redact(item, *buf)
+	return doc, nil
 }
 
 // cutPage bounds the documents of a page by their sizes before compression, which
@@ -109,17 +114,17 @@ func (p *pageLayout) open(list string) {
 	p.buf = append(p.buf, '[')
 }
 
-func (p *pageLayout) item(doc []byte) {
+func (p *pageLayout) item(doc *archive.Document) {
 	if p.filled {
 		p.buf = append(p.buf, ',')
 	}
 	p.filled = true
 	if !p.pretty {
-		p.buf = document.AppendCompact(p.buf, doc)
+		p.buf = doc.AppendCompact(p.buf)
 		return
 	}
 	p.buf = append(p.buf, "\n    "...)
-	p.buf = document.AppendIndent(p.buf, doc, 2)
+	p.buf = document.AppendIndent(p.buf, doc.Text, 2)
 }
 
 func (p *pageLayout) close(next *string, unreadable []uuid.UUID) {

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
+	"snapshotd/internal/document"
 	"snapshotd/internal/saga"
 )
 
@@ -107,11 +109,31 @@ type Document struct {
 	Text    []byte // all of what can be read, where it is in memory already, else nil; it must not be changed
 	Size    int64  // of what can be read, in bytes; -1 if it is not known
 	Gzipped bool   // the bytes are a gzip stream
+
+	compact *Compact
 }
 
-// InMemory answers a document of bytes that nobody changes any more.
-func InMemory(text []byte) *Document {
-	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text))}
+// InMemory answers a document of bytes that nobody changes any more. A store that keeps
+// them gives compact a place beside them, others nil.
+func InMemory(text []byte, compact *Compact) *Document {
+	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text)), compact: compact}
+}
+
+// Compact is a document without white space between its tokens, once it has been asked for.
+type Compact struct{ text atomic.Pointer[[]byte] }
+
+// AppendCompact appends the Text without white space between its tokens.
+func (d *Document) AppendCompact(dst []byte) []byte {
+	if d.compact == nil {
+		return document.AppendCompact(dst, d.Text)
+	}
+	text := d.compact.text.Load()
+	if text == nil {
+		made := document.AppendCompact(nil, d.Text)
+		text = &made
+		d.compact.text.Store(text)
+	}
+	return append(dst, *text...)
 }
 
 // A Page is a part of a list of snapshots.

@@ -1,17 +1,22 @@
 package filestore
 
 import (
+	"cmp"
 	"container/list"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
+
+	"snapshotd/internal/store"
 )
 
 // cachedFile is the size in bytes up to which a file is read as a whole, and kept.
 const cachedFile = 256 << 10
 
 // A cache keeps the files of snapshots that were read last. Whether one still is as it
-// was is asked of the filesystem each time: that costs a third of reading it.
+// was is asked of the filesystem each time, which costs a third of reading it.
 type cache struct {
 	limit int64 // bytes
 
@@ -21,33 +26,70 @@ type cache struct {
 	used    list.List // of *cached, the last one used first
 }
 
+// A cached file is not changed any more, but for what is atomic.
 type cached struct {
-	id    uuid.UUID
-	state fileState
-	data  []byte
+	id      uuid.UUID
+	state   fileState
+	data    []byte
+	compact store.Compact
+	checked atomic.Int64 // when the directory changed last before the file was found as it is; 0 = not known
 }
 
 // cachedExtra is what an entry takes beside its data, about.
 const cachedExtra = 256
 
-// read answers what a file holds, which nobody may change; errNotKnown if it is not in the known
-// state any more.
-func (c *cache) read(id uuid.UUID, path string, known fileState) ([]byte, error) {
-	if data := c.find(id, known); data != nil {
-		now, err := lstat(path)
-		if err == nil && now != known {
-			err = errNotKnown
+// read reads a file; errNotKnown if it is not in the known state any more.
+func (c *cache) read(id uuid.UUID, path string, known fileState, dir *dirState) (*cached, error) {
+	f := c.find(id, known)
+	if f == nil {
+		data, err := readKnown(path, known)
+		if err != nil {
+			return nil, err
 		}
-		return data, err
+		f = &cached{id: id, state: known, data: data}
+		c.keep(f)
+		return f, nil
 	}
-	data, err := readKnown(path, known)
-	if err == nil {
-		c.keep(&cached{id, known, data})
+	changed := dir.changed()
+	if changed != 0 && f.checked.Load() == changed {
+		return f, nil
 	}
-	return data, err
+	if now, err := lstat(path); err != nil || now != known {
+		return nil, cmp.Or(err, errNotKnown)
+	}
+	f.checked.Store(changed)
+	return f, nil
 }
 
-func (c *cache) find(id uuid.UUID, known fileState) []byte {
+// A dirState spares a list the question after each file: as long as a directory has not
+// changed, none in it has been removed or replaced. (One that somebody writes to
+// in place is found changed when it is asked for by itself.)
+type dirState struct {
+	path string
+	when int64
+	done bool
+}
+
+// quietTime is how long a directory must not have changed for another change to show in
+// its time, whatever the granularity of that.
+const quietTime = time.Second
+
+// changed answers when the directory changed last, in nanoseconds, or 0 if the next change may
+// bear the same time. A nil one does not know.
+func (d *dirState) changed() int64 {
+	if d == nil {
+		return 0
+	}
+	if !d.done {
+		d.done = true
+		if when, err := changeTime(d.path); err == nil && time.Since(time.Unix(0, when)) > quietTime {
+			d.when = when
+		}
+	}
+	return d.when
+}
+
+func (c *cache) find(id uuid.UUID, known fileState) *cached {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[id]
@@ -55,11 +97,11 @@ func (c *cache) find(id uuid.UUID, known fileState) []byte {
 		return nil
 	}
 	c.used.MoveToFront(e)
-	return e.Value.(*cached).data
+	return e.Value.(*cached)
 }
 
 func (c *cache) keep(f *cached) {
-	if int64(len(f.data)) > c.limit/64 {
+	if f.size() > c.limit/32 {
 		return
 	}
 	c.mu.Lock()
@@ -91,4 +133,5 @@ func (c *cache) drop(e *list.Element) {
 	c.size -= f.size()
 }
 
-func (f *cached) size() int64 { return int64(len(f.data)) + cachedExtra }
+// size counts the data twice: once more for its compact form.
+func (f *cached) size() int64 { return 2*int64(len(f.data)) + cachedExtra }

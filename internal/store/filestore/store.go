@@ -222,7 +222,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 		return nil, err
 	}
 	if r, ok := s.catalog.Get(id); ok {
-		item := s.item(r)
+		item := s.item(r, nil)
 		return &item, nil
 	}
 	if len(s.catalog.Unreadable(id)) > 0 {
@@ -231,12 +231,12 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 	return nil, saga.ErrSnapshotNotFound
 }
 
-func (s *Store) item(r catalog.Record) store.Item {
+func (s *Store) item(r catalog.Record, dir *dirState) store.Item {
 	return store.Item{Summary: r.Summary, RawSize: r.RawSize, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return s.open(ctx, r, gzipped)
+		return s.open(ctx, r, gzipped, dir)
 	}}
 }
 
@@ -245,10 +245,10 @@ func (s *Store) path(r *catalog.Record) string {
 }
 
 // open opens a document. A file that is not the one the catalogue knows is
-// looked at again.
-func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool) (*store.Document, error) {
+// looked at again. dir is that of the file, if others in it are opened too, else nil.
+func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
 	for {
-		doc, err := s.openKnown(&r, gzipped)
+		doc, err := s.openKnown(&r, gzipped, dir)
 		var corrupt *saga.CorruptError
 		switch {
 		case err == nil, errors.As(err, &corrupt):
@@ -264,20 +264,22 @@ func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool) (*stor
 
 // openKnown opens a document if its file is the one the catalogue knows, else it
 // is errNotKnown, fs.ErrNotExist or errNotRegular.
-func (s *Store) openKnown(r *catalog.Record, gzipped bool) (*store.Document, error) {
+func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
 	path, known := s.path(r), fileState{r.SizeBytes, r.Modified}
 	if r.SizeBytes <= cachedFile && !r.Foreign {
-		data, err := s.cache.read(r.ID, path, known)
+		file, err := s.cache.read(r.ID, path, known, dir)
 		if err != nil {
 			return nil, err
 		}
 		if r.Gzip && !gzipped {
-			if data, err = gunzip(data); err != nil {
+			text, err := gunzip(file.data)
+			if err != nil {
 				return nil, &saga.CorruptError{ID: r.ID, Err: err}
 			}
+			return store.InMemory(text, nil), nil
 		}
-		doc := store.InMemory(data)
-		doc.Gzipped = r.Gzip && gzipped
+		doc := store.InMemory(file.data, &file.compact)
+		doc.Gzipped = r.Gzip
 		return doc, nil
 	}
 	f, info, err := open(path)
@@ -303,7 +305,7 @@ func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Do
 		if err != nil {
 			return nil, &saga.CorruptError{ID: r.ID, Err: err}
 		}
-		return store.InMemory(text), nil
+		return store.InMemory(text, nil), nil
 	case r.Gzip && gzipped:
 		return &store.Document{ReadCloser: f, Size: r.SizeBytes, Gzipped: true}, nil
 	case r.Gzip:
@@ -365,8 +367,12 @@ func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 	}
 	records, next := s.catalog.List(q)
 	page := &store.Page{Next: next, Items: make([]store.Item, len(records))}
+	var dir *dirState
+	if q.SagaID.Valid && len(records) > 1 {
+		dir = &dirState{path: s.disk.saga(q.SagaID.UUID)}
+	}
 	for i, r := range records {
-		page.Items[i] = s.item(r)
+		page.Items[i] = s.item(r, dir)
 	}
 	if q.From == nil {
 		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, q.Limit)

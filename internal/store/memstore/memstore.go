@@ -80,7 +80,7 @@ func (s *Store) open(ctx context.Context, id uuid.UUID) (*store.Document, error)
 	if !ok {
 		return nil, saga.ErrSnapshotNotFound
 	}
-	return store.InMemory(doc), nil
+	return store.InMemory(doc, nil), nil
 }
 
 func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
