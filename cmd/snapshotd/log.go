@@ -32,7 +32,7 @@ func newLogHandler(w io.Writer, o *serveOptions, environ []string) (handler slog
 		}), func() {}
 	}
 	gathered := &gatheredLog{w: w}
-	lines := slog.NewJSONHandler(gathered, &slog.HandlerOptions{Level: level, ReplaceAttr: spellDuration})
+	lines := slog.NewJSONHandler(gathered, &slog.HandlerOptions{Level: level})
 	return gathered.handler(lines), gathered.flush
 }
 
@@ -101,15 +101,6 @@ func (h gatheredHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h gatheredHandler) WithGroup(name string) slog.Handler {
 	return gatheredHandler{h.Handler.WithGroup(name), h.log}
-}
-
-// spellDuration has durations written as 1.5s; a bare number would be in
-// nanoseconds, and not say so.
-func spellDuration(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
 }
 
 func isTerminal(w io.Writer) bool {

@@ -318,7 +318,7 @@ func (d *daemon) logContent(ctx context.Context, a *archive.Archive, took time.D
 	d.log.Info("ready", append(attrs,
 		"sagas", stats.Sagas, "snapshots", stats.Snapshots, "replays", stats.Replays,
 		"bytes", stats.SnapshotBytes, "unreadable", stats.UnreadableSnapshots+stats.UnreadableReplays,
-		"took", took.Round(time.Microsecond))...)
+		"took", took.Round(time.Microsecond).String())...)
 }
 
 // drain takes no more requests, lets those that are there end within the

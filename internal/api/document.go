@@ -47,6 +47,9 @@ func (c *call) sendDocument(find finder) error {
 			return unreadable(item, err)
 		}
 		text = *buf
+		if len(text) <= heldDocument || part {
+			doc.Text = text
+		}
 	}
 	if part {
 		return c.sendPart(text)
@@ -54,10 +57,10 @@ func (c *call) sendDocument(find finder) error {
 	if doc.Gzipped {
 		c.w.Header().Set("Content-Encoding", "gzip")
 	}
-	if doc.Text == nil && len(text) > heldDocument {
+	if doc.Text == nil {
 		return c.sendLarge(item, doc, text)
 	}
-	sum := sha256.Sum256(text)
+	sum := doc.Sum()
 	if !c.notModified(sum[:], doc.Gzipped) {
 		c.write(http.StatusOK, jsonType, text)
 	}

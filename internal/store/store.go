@@ -6,6 +6,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"sync/atomic"
 
@@ -110,30 +111,47 @@ type Document struct {
 	Size    int64  // of what can be read, in bytes; -1 if it is not known
 	Gzipped bool   // the bytes are a gzip stream
 
-	compact *Compact
+	derived *Derived
 }
 
 // InMemory answers a document of bytes that nobody changes any more. A store that keeps
-// them gives compact a place beside them, others nil.
-func InMemory(text []byte, compact *Compact) *Document {
-	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text)), compact: compact}
+// them keeps what is derived from them, too; others give nil.
+func InMemory(text []byte, derived *Derived) *Document {
+	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text)), derived: derived}
 }
 
-// Compact is a document without white space between its tokens, once it has been asked for.
-type Compact struct{ text atomic.Pointer[[]byte] }
+// Derived is what has been made of a document's Text so far.
+type Derived struct {
+	compact atomic.Pointer[[]byte]
+	sum     atomic.Pointer[[sha256.Size]byte]
+}
 
 // AppendCompact appends the Text without white space between its tokens.
 func (d *Document) AppendCompact(dst []byte) []byte {
-	if d.compact == nil {
+	if d.derived == nil {
 		return document.AppendCompact(dst, d.Text)
 	}
-	text := d.compact.text.Load()
+	text := d.derived.compact.Load()
 	if text == nil {
 		made := document.AppendCompact(nil, d.Text)
 		text = &made
-		d.compact.text.Store(text)
+		d.derived.compact.Store(text)
 	}
 	return append(dst, *text...)
+}
+
+// Sum answers the hash of the Text.
+func (d *Document) Sum() [sha256.Size]byte {
+	if d.derived == nil {
+		return sha256.Sum256(d.Text)
+	}
+	sum := d.derived.sum.Load()
+	if sum == nil {
+		made := sha256.Sum256(d.Text)
+		sum = &made
+		d.derived.sum.Store(sum)
+	}
+	return *sum
 }
 
 // A Page is a part of a list of snapshots.

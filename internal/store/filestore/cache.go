@@ -31,7 +31,7 @@ type cached struct {
 	id      uuid.UUID
 	state   fileState
 	data    []byte
-	compact store.Compact
+	derived store.Derived
 	checked atomic.Int64 // when the directory changed last before the file was found as it is; 0 = not known
 }
 

@@ -127,8 +127,8 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 }
 
 func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+	_, err := lstat(path)
+	return err == nil || errors.Is(err, errNotRegular)
 }
 
 // known reports whether the id stands for anything, be it unreadable.
@@ -278,7 +278,7 @@ func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*stor
 			}
 			return store.InMemory(text, nil), nil
 		}
-		doc := store.InMemory(file.data, &file.compact)
+		doc := store.InMemory(file.data, &file.derived)
 		doc.Gzipped = r.Gzip
 		return doc, nil
 	}
