@@ -154,7 +154,10 @@ func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took tim
 		attrs = append(attrs, slog.Any("err", e.err))
 	}
 	attrs = append(attrs, slog.String("request_id", e.id))
-	s.log.LogAttrs(context.Background(), level, "request", attrs...) // which would add the id once more
+	if e.caller != "" {
+		attrs = append(attrs, slog.String("caller", e.caller))
+	}
+	s.log.LogAttrs(context.Background(), level, "request", attrs...) // which would add those two once more
 }
 
 func remoteHost(r *http.Request) string {

@@ -79,7 +79,7 @@ func (c *call) readDocument(item *archive.Item, buf *[]byte) (*archive.Document,
 		doc.Text = *buf
 	}
 	if c.redacts() {
-		// Another document, of which no compact text is known.
+		// Another document: what is derived from the whole one stays with that.
 		masked, err := c.redact(item, doc.Text)
 		return &archive.Document{Text: masked}, err
 	}
