@@ -46,6 +46,8 @@ func TestEveryOption(t *testing.T) {
 		{"durability", "relaxed", "relaxed"},
 		{"min-free", "1GiB", size(1 << 30)},
 		{"listen", ":0", address(":0")},
+		{"allowed-hosts", "snapshotd, Saga.Example.org", hosts("snapshotd,saga.example.org")},
+		{"cors-origins", "https://console.example.org,http://localhost:3000", origins("https://console.example.org,http://localhost:3000")},
 		{"default-retention", "30d", duration(30 * 24 * time.Hour)},
 		{"max-snapshots-per-saga", "50", count(50)},
 		{"cleanup-interval", "0", duration(0)},
@@ -244,7 +246,11 @@ func TestReadme(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| Option | Variable | Default | Meaning |\n|---|---|---|---|\n")
 	for _, o := range optionTable(t) {
-		fmt.Fprintf(&b, "| `--%s` | `%s` | `%s` | %s |\n", o.Name, variable(o.Name), o.Default, o.Help)
+		byDefault := "none"
+		if o.Default != "" {
+			byDefault = "`" + o.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", o.Name, variable(o.Name), byDefault, o.Help)
 	}
 	want := before + begin + b.String() + end + after
 	if want == string(text) {

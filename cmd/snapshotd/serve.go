@@ -81,6 +81,8 @@ func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 		Logger:       log,
 		MaxBodySize:  int64(o.MaxBodySize),
 		MaxPageBytes: int64(o.MaxPageBytes),
+		AllowedHosts: o.allowedHosts(),
+		CORSOrigins:  o.CORSOrigins.list(),
 		Version:      api.VersionInfo{Version: b.version, Revision: b.revision, GoVersion: b.goVersion},
 		Metrics:      d.metrics.Handler(),
 		Observe:      d.metrics.Observe,

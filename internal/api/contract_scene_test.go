@@ -204,6 +204,10 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 		s.header = []string{"Content-Type", "text/plain"}
 	case "unsupported_encoding":
 		s.header = []string{"Content-Encoding", "br"}
+	case "host_not_allowed":
+		s.header = []string{"Host", "snapshotd.attacker.example"}
+	case "cross_origin":
+		s.header = []string{"Origin", "https://attacker.example"}
 	case "starting":
 		s.client.Transport = watch(t, direct{api.New(s.config)})
 	case "draining":

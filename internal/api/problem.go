@@ -18,17 +18,19 @@ import (
 
 // Codes that are used in more than one place.
 const (
-	codeStarting     = "starting"
-	codeDraining     = "draining"
-	codeDegraded     = "degraded"
-	codeOverloaded   = "overloaded"
-	codeBodyTooLarge = "body_too_large"
-	codeInternal     = "internal"
+	codeStarting       = "starting"
+	codeDraining       = "draining"
+	codeDegraded       = "degraded"
+	codeOverloaded     = "overloaded"
+	codeBodyTooLarge   = "body_too_large"
+	codeHostNotAllowed = "host_not_allowed"
+	codeCrossOrigin    = "cross_origin"
+	codeInternal       = "internal"
 )
 
 // RejectReasons are the problem codes of requests that were turned away unseen,
 // as Config.Rejected hears of them.
-var RejectReasons = []string{codeStarting, codeDraining, codeOverloaded, codeBodyTooLarge}
+var RejectReasons = []string{codeStarting, codeDraining, codeOverloaded, codeBodyTooLarge, codeHostNotAllowed, codeCrossOrigin}
 
 // retryAfter is in seconds, for the codes that go away by themselves.
 var retryAfter = map[string]string{

@@ -31,6 +31,9 @@ type Config struct {
 	Metrics      http.Handler  // served at /metrics; nil = there is no such route
 	NewRequestID func() string // nil = random
 
+	AllowedHosts []string // names that requests may be for besides IP addresses and localhost, see ParseHost
+	CORSOrigins  []string // whose pages may call from a browser, see ParseOrigin
+
 	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
 	InFlight func(delta int)                                            // requests under way
 	Rejected func(reason string)                                        // one of RejectReasons
@@ -49,6 +52,7 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	mux      *chi.Mux
+	browser  *browser
 	archive  atomic.Pointer[archive.Archive]
 	loading  atomic.Pointer[string]
 	draining atomic.Bool
@@ -77,9 +81,9 @@ func New(cfg Config) *Server {
 	if cfg.Rejected == nil {
 		cfg.Rejected = func(string) {}
 	}
-	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mux: chi.NewMux()}
+	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mux: chi.NewMux(), browser: newBrowser(cfg.AllowedHosts, cfg.CORSOrigins)}
 	s.Loading("the store is being opened")
-	s.mux.Use(s.observe, compress, headAsGet)
+	s.mux.Use(s.observe, s.guard, compress, headAsGet)
 	s.mux.NotFound(s.routeNotFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	for _, rt := range routes {
