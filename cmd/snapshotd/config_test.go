@@ -26,6 +26,7 @@ func TestDefaults(t *testing.T) {
 		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem",
 		Durability: "full", MinFree: 64 << 20, Listen: "127.0.0.1:7420",
 		CleanupInterval: duration(time.Minute), MaxBodySize: 16 << 20, MaxPageBytes: 32 << 20,
+		MaxInFlight: 1024, MaxInFlightBytes: 256 << 20,
 		ShutdownTimeout: duration(8 * time.Second), LogLevel: "info", LogFormat: "auto",
 	}
 	if cmd.name != "serve" || cmd.Serve != want {
@@ -53,6 +54,8 @@ func TestEveryOption(t *testing.T) {
 		{"cleanup-interval", "0", duration(0)},
 		{"max-body-size", "64KiB", size(64 << 10)},
 		{"max-page-bytes", "10MB", size(10e6)},
+		{"max-in-flight", "64", count(64)},
+		{"max-in-flight-bytes", "1GiB", size(1 << 30)},
 		{"shutdown-timeout", "1m30s", duration(90 * time.Second)},
 		{"log-level", "debug", "debug"},
 		{"log-format", "json", "json"},

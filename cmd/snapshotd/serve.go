@@ -54,6 +54,7 @@ func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) 
 	for _, name := range unknown {
 		log.Warn("a variable sets no option", "name", name)
 	}
+	limitMemory(log)
 	if err := newDaemon(o, log).run(ctx, p.started); err != nil {
 		log.Error("snapshotd has failed", "err", err)
 		return exitFailure
@@ -83,11 +84,16 @@ func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 		MaxPageBytes: int64(o.MaxPageBytes),
 		AllowedHosts: o.allowedHosts(),
 		CORSOrigins:  o.CORSOrigins.list(),
-		Version:      api.VersionInfo{Version: b.version, Revision: b.revision, GoVersion: b.goVersion},
-		Metrics:      d.metrics.Handler(),
-		Observe:      d.metrics.Observe,
-		InFlight:     d.metrics.InFlight,
-		Rejected:     d.metrics.Rejected,
+
+		MaxInFlight:      int(o.MaxInFlight),
+		MaxInFlightBytes: o.maxInFlightBytes(log),
+		BodyTime:         func(n int64) time.Duration { return headerTimeout + transferTime(size(n)) },
+
+		Version:  api.VersionInfo{Version: b.version, Revision: b.revision, GoVersion: b.goVersion},
+		Metrics:  d.metrics.Handler(),
+		Observe:  d.metrics.Observe,
+		InFlight: d.metrics.InFlight,
+		Rejected: d.metrics.Rejected,
 	})
 	d.http = &http.Server{
 		Handler:           http.HandlerFunc(d.handle),

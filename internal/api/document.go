@@ -38,8 +38,10 @@ func (c *call) sendDocument(find finder) error {
 	if part {
 		limit = math.MaxInt64
 	}
-	*buf, err = appendAll(*buf, doc, limit)
+	*buf, err = c.appendAll(*buf, doc, limit)
 	switch {
+	case isOverload(err):
+		return err
 	case err != nil:
 		return unreadable(item, err)
 	case part:

@@ -71,10 +71,11 @@ func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
 		return err
 	}
 	defer doc.Close()
-	if *dst, err = appendAll((*dst)[:0], doc, math.MaxInt64); err != nil {
+	*dst, err = c.appendAll((*dst)[:0], doc, math.MaxInt64)
+	if err != nil && !isOverload(err) {
 		return unreadable(item, err)
 	}
-	return nil
+	return err
 }
 
 // cutPage bounds the documents of a page by their sizes before compression, which

@@ -34,6 +34,10 @@ type Config struct {
 	AllowedHosts []string // names that requests may be for besides IP addresses and localhost, see ParseHost
 	CORSOrigins  []string // whose pages may call from a browser, see ParseOrigin
 
+	MaxInFlight      int                       // requests below /v1 at once; 0 = DefaultMaxInFlight
+	MaxInFlightBytes int64                     // of bodies and documents in memory at once; 0 = DefaultMaxInFlightBytes
+	BodyTime         func(int64) time.Duration // that a body of so many bytes may take; nil = as long as net/http lets it
+
 	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
 	InFlight func(delta int)                                            // requests under way
 	Rejected func(reason string)                                        // one of RejectReasons
@@ -53,6 +57,7 @@ type Server struct {
 	log      *slog.Logger
 	mux      *chi.Mux
 	browser  *browser
+	load     load
 	archive  atomic.Pointer[archive.Archive]
 	loading  atomic.Pointer[string]
 	draining atomic.Bool
@@ -68,6 +73,12 @@ func New(cfg Config) *Server {
 	}
 	if cfg.MaxPageBytes == 0 {
 		cfg.MaxPageBytes = DefaultMaxPageBytes
+	}
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.MaxInFlightBytes == 0 {
+		cfg.MaxInFlightBytes = DefaultMaxInFlightBytes
 	}
 	if cfg.NewRequestID == nil {
 		cfg.NewRequestID = newRequestID
