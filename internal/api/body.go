@@ -35,7 +35,6 @@ func (c *call) readBody() ([]byte, error) {
 	limit := c.server.cfg.MaxBodySize
 	coding := strings.ToLower(strings.TrimSpace(strings.Join(c.r.Header.Values("Content-Encoding"), ",")))
 	c.sent.c = c
-	defer c.sent.done()
 	src := io.Reader(&c.sent)
 	switch coding {
 	case "", "identity":
@@ -55,6 +54,8 @@ func (c *call) readBody() ([]byte, error) {
 		c.reading = true
 		*packed, err = c.appendAll(*packed, src, limit+1)
 		switch {
+		case c.sent.late:
+			return nil, badBody(bodyTooSlow)
 		case isOverload(err) || c.ctx().Err() != nil:
 			return nil, cmp.Or(c.ctx().Err(), err)
 		case int64(len(*packed)) > limit:
@@ -81,6 +82,8 @@ func (c *call) readBody() ([]byte, error) {
 	text, err := c.appendAll(*c.body, src, limit+1)
 	*c.body = text
 	switch {
+	case c.sent.late: // which ends the context, too
+		return nil, badBody(bodyTooSlow)
 	case c.ctx().Err() != nil:
 		return nil, c.ctx().Err()
 	case isOverload(err):
@@ -94,8 +97,11 @@ func (c *call) readBody() ([]byte, error) {
 	case len(text) == 0:
 		return nil, badBody("a JSON object was expected, but the body is empty")
 	}
+	c.sent.done()
 	return text, nil
 }
+
+const bodyTooSlow = "the body did not come within the time that its size may take"
 
 // checkMediaType takes application/json, in UTF-8 when it says so at all.
 func (c *call) checkMediaType() error {
@@ -127,6 +133,9 @@ func (c *call) discardBody(code string) {
 	}
 	if !c.reading && c.r.Header.Get("Expect") != "" {
 		return // the client waits for our word before it sends
+	}
+	if c.sent.late {
+		return // it had its time
 	}
 	patience := discardTime
 	if code == codeOverloaded {

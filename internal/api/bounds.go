@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -84,6 +85,7 @@ type bodyReader struct {
 	c    *call
 	read bool // something has been read
 	set  bool // a deadline, ours
+	late bool // a deadline, ours or net/http's, has passed
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
@@ -93,6 +95,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.c.r.Body.Read(p)
 	b.read = true
+	b.late = b.late || errors.Is(err, os.ErrDeadlineExceeded)
 	return n, err
 }
 

@@ -55,11 +55,11 @@ func (s *slowRequest) end(rest string) int {
 	return <-s.status
 }
 
-// settled waits until nothing is under way but so many requests.
-func (w *world) settled(requests int64) {
+// settled waits until so many requests are under way, which hold so many bytes.
+func (w *world) settled(requests, held int64) {
 	w.Helper()
 	for range 20_000 {
-		if n, bytes := w.server.Load(); n == requests && (n > 0 || bytes == 0) {
+		if n, bytes := w.server.Load(); n == requests && bytes == held {
 			return
 		}
 		w.get("/healthz").is(200)
@@ -72,7 +72,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 	text := whole("context", "{}")
 	first := w.slow("/v1/snapshots/"+snapshotID(1), text[:10])
 	second := w.slow("/v1/snapshots/"+snapshotID(2), text[:10])
-	w.settled(2)
+	w.settled(2, 0)
 	for range 3 { // a refusal does not count
 		w.get("/v1/stats").problem(503, "overloaded").has("Retry-After", "1")
 		w.do("POST", "/v1/snapshots", text).problem(503, "overloaded")
@@ -84,11 +84,11 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 	if status := first.end(text[10:]); status != 201 {
 		t.Error(status)
 	}
-	w.settled(1)
+	w.settled(1, 0)
 	w.do("POST", "/v1/snapshots", text).is(201)
 	second.body.CloseWithError(io.ErrUnexpectedEOF) // the client is gone
 	<-second.status
-	w.settled(0)
+	w.settled(0, 0)
 	w.get("/v1/stats").is(200)
 }
 
@@ -98,28 +98,28 @@ func TestBytesInMemoryAreBounded(t *testing.T) {
 	large := whole("context", `{"a":"`+strings.Repeat("x", 400*kib)+`"}`)
 	for _, coding := range []string{"", "gzip", "zstd"} {
 		w.do("POST", "/v1/snapshots", pack(t, coding, large), "Content-Encoding", coding).is(201) // 512 KiB
-		w.settled(0)
+		w.settled(0, 0)
 	}
 	w.get("/v1/snapshots?view=full").is(200)
 	found := w.get("/v1/snapshots").object()["snapshots"].([]any)[0].(map[string]any)["snapshot_id"].(string)
 
 	slow := w.slow("/v1/snapshots/"+snapshotID(1), large[:300*kib])
-	w.settled(1)
+	w.settled(1, 512*kib)
 	for _, coding := range []string{"", "gzip", "zstd"} {
 		w.do("POST", "/v1/snapshots", pack(t, coding, large), "Content-Encoding", coding).problem(503, "overloaded")
 	}
 	w.do("POST", "/v1/snapshots", whole("context", `{"a":"`+strings.Repeat("x", 1000*kib)+`"}`)).problem(503, "overloaded")
 	w.get("/v1/snapshots/"+found+"?pointer=/context/a").problem(503, "overloaded")
-	w.get("/v1/snapshots/" + found).problem(503, "overloaded")
+	w.get("/v1/snapshots/"+found).problem(503, "overloaded")
 	w.get("/v1/snapshots?view=full").problem(503, "overloaded")
 	w.do("POST", "/v1/snapshots", whole("context", "{}")).is(201) // which takes next to nothing
 	w.get("/v1/snapshots").is(200)
 	if status := slow.end(large[300*kib:]); status != 201 {
 		t.Error(status)
 	}
-	w.settled(0)
+	w.settled(0, 0)
 	w.do("POST", "/v1/snapshots", large).is(201)
-	w.settled(0)
+	w.settled(0, 0)
 }
 
 // Whatever ends a request, it is no longer counted.
@@ -127,14 +127,14 @@ func TestWhatHasEndedIsNotCounted(t *testing.T) {
 	failing := &failing{Store: memstore.New(), panic: true}
 	w := newWorld(t, failing, func(cfg *api.Config) { cfg.MaxInFlight, cfg.MaxBodySize = 1, 200<<10 })
 	w.do("PUT", "/v1/snapshots/"+snapshotID(1), whole("context", `{"a":"`+strings.Repeat("x", 150<<10)+`"}`)).is(201)
-	w.settled(0)
+	w.settled(0, 0)
 	w.do("POST", "/v1/snapshots", strings.Repeat("x", 300<<10)).is(413)
-	w.settled(0)
+	w.settled(0, 0)
 	w.do("POST", "/v1/snapshots", "{").is(400)
-	w.settled(0)
+	w.settled(0, 0)
 	w.get("/v1/sagas/" + sagaID(1)).is(500)
-	w.settled(0)
+	w.settled(0, 0)
 	failing.unreadable(snapshotID(1))
 	w.get("/v1/snapshots/" + snapshotID(1)).is(500)
-	w.settled(0)
+	w.settled(0, 0)
 }
