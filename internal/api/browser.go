@@ -100,16 +100,22 @@ func isPort(s string) bool {
 var (
 	nosniff        = []string{"nosniff"}
 	noContent      = []string{"default-src 'none'; frame-ancestors 'none'"} // whatever is shown loads nothing
+	closing        = []string{"close"}
 	privateNoCache = []string{"private, no-cache"}
 )
 
-// guard refuses what a page in a browser must not do.
+// guard refuses what a page in a browser must not do. The connection of a chunked
+// request is closed, as RFC 9112, section 6.1, has it for one with a length beside
+// the chunks, which net/http does not show: what follows may be meant as its body.
 func (s *Server) guard(next http.Handler) http.Handler {
 	granted := next
 	if s.browser.cors != nil {
 		granted = s.browser.cors.Handler(next)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header()["Connection"] = closing
+		}
 		var refusal *problem
 		switch {
 		case !s.browser.knows(r.Host):
