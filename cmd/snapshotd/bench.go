@@ -46,6 +46,7 @@ type benchHTTPOptions struct {
 	Seconds      seconds            `placeholder:"N" default:"2" help:"How long each cell is measured in one round."`
 	Rounds       rounds             `placeholder:"N" default:"3" help:"How often, in rotation; the table has the medians."`
 	Clients      clientCounts       `placeholder:"N,N" default:"1,8,64" help:"How many send requests at once, each the next when the last was answered; each is a cell of its own."`
+	Operations   []string           `placeholder:"NAME,NAME" default:"save,get,latest,list,replay" enum:"save,get,latest,list,replay" help:"What to measure."`
 	Client       string             `placeholder:"KIND" default:"socket" enum:"socket,net/http" help:"socket, which leaves most of the machine to the servers, or net/http, which an ordinary Go program uses."`
 	JSON         bool               `name:"json" help:"Print the report for machines, with every round."`
 }
@@ -114,8 +115,9 @@ func (p *process) benchHTTP(ctx context.Context, o *benchHTTPOptions) (*bench.Re
 		Plan:    bench.Plan{Clients: o.Clients, Time: time.Duration(o.Seconds), Rounds: int(o.Rounds)},
 		Program: bench.NewProgram(path, p.environ),
 		Dir:     o.BasePath, URL: o.URL, Options: o.ServeOptions, Compare: o.Compare,
-		NetHTTP:  o.Client == "net/http",
-		Progress: p.progress(),
+		Operations: o.Operations,
+		NetHTTP:    o.Client == "net/http",
+		Progress:   p.progress(),
 	})
 }
 

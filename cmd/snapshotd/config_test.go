@@ -24,7 +24,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := serveOptions{
 		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem",
-		Durability: "full", MinFree: 64 << 20, Listen: "127.0.0.1:7420",
+		Durability: "full", MinFree: 64 << 20, CacheSize: 64 << 20, Listen: "127.0.0.1:7420",
 		CleanupInterval: duration(time.Minute), MaxBodySize: 16 << 20, MaxPageBytes: 32 << 20,
 		MaxInFlight: 1024, MaxInFlightBytes: 256 << 20,
 		ShutdownTimeout: duration(8 * time.Second), LogLevel: "info", LogFormat: "auto",
@@ -46,6 +46,7 @@ func TestEveryOption(t *testing.T) {
 		{"store", "memory", "memory"},
 		{"durability", "relaxed", "relaxed"},
 		{"min-free", "1GiB", size(1 << 30)},
+		{"cache-size", "1MiB", size(1 << 20)},
 		{"listen", ":0", address(":0")},
 		{"allowed-hosts", "snapshotd, Saga.Example.org", hosts("snapshotd,saga.example.org")},
 		{"cors-origins", "https://console.example.org,http://localhost:3000", origins("https://console.example.org,http://localhost:3000")},

@@ -50,7 +50,9 @@ type daemon struct {
 // serve runs the daemon until ctx ends. It answers exitFailure when it cannot
 // listen or open the store; for the log to say why.
 func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) int {
-	log := slog.New(api.RequestIDHandler(newLogHandler(p.stderr, o, p.environ)))
+	handler, flush := newLogHandler(p.stderr, o, p.environ)
+	defer flush()
+	log := slog.New(api.RequestIDHandler(handler))
 	for _, name := range unknown {
 		log.Warn("a variable sets no option", "name", name)
 	}
@@ -226,6 +228,7 @@ func (d *daemon) open(ctx context.Context) (s store.Store, reportOnly bool, err 
 			Indent:   d.options.PrettyJSON,
 			Relaxed:  d.options.Durability == "relaxed",
 			MinFree:  int64(d.options.MinFree),
+			Cache:    int64(d.options.CacheSize),
 			Logger:   d.log,
 			Observer: filestore.Observer{Synced: d.metrics.SyncObserved, Degraded: d.metrics.Degraded},
 			Progress: func(n int) { d.api.Loading(fmt.Sprintf("%d snapshots have been read so far", n)) },
@@ -251,7 +254,7 @@ func (d *daemon) logContent(ctx context.Context, a *archive.Archive, took time.D
 	d.log.Info("ready", append(attrs,
 		"sagas", stats.Sagas, "snapshots", stats.Snapshots, "replays", stats.Replays,
 		"bytes", stats.SnapshotBytes, "unreadable", stats.UnreadableSnapshots+stats.UnreadableReplays,
-		"took", took.Round(time.Microsecond))...)
+		"took", took.Round(time.Microsecond).String())...)
 }
 
 // drain takes no more requests, lets those that are there end within the

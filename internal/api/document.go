@@ -32,30 +32,34 @@ func (c *call) sendDocument(find finder) error {
 		return err
 	}
 	defer doc.Close()
-	buf := buffers.get(doc.Size)
-	defer buffers.put(buf)
-	limit := int64(heldDocument + 1)
-	if part {
-		limit = math.MaxInt64
+	text := doc.Text
+	if text == nil {
+		buf := buffers.get(doc.Size)
+		defer buffers.put(buf)
+		limit := int64(heldDocument + 1)
+		if part {
+			limit = math.MaxInt64
+		}
+		if *buf, err = c.appendAll(*buf, doc, limit); err != nil {
+			return unreadable(item, err)
+		}
+		text = *buf
+		if len(text) <= heldDocument || part {
+			doc.Text = text
+		}
 	}
-	*buf, err = c.appendAll(*buf, doc, limit)
-	switch {
-	case isOverload(err):
-		return err
-	case err != nil:
-		return unreadable(item, err)
-	case part:
-		return c.sendPart(*buf)
+	if part {
+		return c.sendPart(text)
 	}
 	if doc.Gzipped {
 		c.w.Header().Set("Content-Encoding", "gzip")
 	}
-	if len(*buf) > heldDocument {
-		return c.sendLarge(item, doc, *buf)
+	if doc.Text == nil {
+		return c.sendLarge(item, doc, text)
 	}
-	sum := sha256.Sum256(*buf)
+	sum := doc.Sum()
 	if !c.notModified(sum[:], doc.Gzipped) {
-		c.write(http.StatusOK, jsonType, *buf)
+		c.write(http.StatusOK, jsonType, text)
 	}
 	return nil
 }
@@ -120,8 +124,12 @@ func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte)
 	return nil
 }
 
-// unreadable names the snapshot whose document could not be read.
+// unreadable names the snapshot whose document could not be read, unless there is
+// no room to read it.
 func unreadable(item *archive.Item, err error) error {
+	if isOverload(err) {
+		return err
+	}
 	return &saga.CorruptError{ID: item.ID, Err: err}
 }
 

@@ -139,10 +139,10 @@ func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took tim
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 10)
+	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
 		slog.String("method", r.Method), slog.String("route", e.route), slog.String("path", r.URL.Path),
-		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Duration("duration", took),
+		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.String("duration", took.String()),
 		slog.String("remote", remoteHost(r)))
 	if parent := r.Header.Get("Traceparent"); isRequestID(parent) {
 		attrs = append(attrs, slog.String("traceparent", parent))
@@ -153,7 +153,8 @@ func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took tim
 	if e.err != nil && (status >= http.StatusInternalServerError || aborted) {
 		attrs = append(attrs, slog.Any("err", e.err))
 	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	attrs = append(attrs, slog.String("request_id", e.id))
+	s.log.LogAttrs(context.Background(), level, "request", attrs...) // which would add the id once more
 }
 
 func remoteHost(r *http.Request) string {

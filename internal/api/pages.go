@@ -28,7 +28,7 @@ func (c *call) sendDocuments(page *archive.Page, next *string) error {
 	unreadable := page.Unreadable
 	for i := range page.Items {
 		item := &page.Items[i]
-		err := c.readDocument(item, text)
+		doc, err := c.readDocument(item, text)
 		switch {
 		case errors.Is(err, saga.ErrSnapshotNotFound):
 			continue
@@ -38,7 +38,7 @@ func (c *call) sendDocuments(page *archive.Page, next *string) error {
 		case err != nil:
 			return err
 		}
-		p.item(*text)
+		p.item(doc)
 		if len(p.buf) >= pageChunk {
 			if err := c.sendChunk(&p); err != nil {
 				return err
@@ -64,18 +64,21 @@ func (c *call) sendChunk(p *pageLayout) error {
 	return err
 }
 
-// readDocument replaces what dst holds by the item's document.
-func (c *call) readDocument(item *archive.Item, dst *[]byte) error {
+// readDocument answers the item's document with its Text, in buf unless it is in memory
+// elsewhere.
+func (c *call) readDocument(item *archive.Item, buf *[]byte) (*archive.Document, error) {
 	doc, err := item.Open(c.ctx(), false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer doc.Close()
-	*dst, err = c.appendAll((*dst)[:0], doc, math.MaxInt64)
-	if err != nil && !isOverload(err) {
-		return unreadable(item, err)
+	if doc.Text == nil {
+		if *buf, err = c.appendAll((*buf)[:0], doc, math.MaxInt64); err != nil {
+			return nil, unreadable(item, err)
+		}
+		doc.Text = *buf
 	}
-	return err
+	return doc, nil
 }
 
 // cutPage bounds the documents of a page by their sizes before compression, which
@@ -106,17 +109,17 @@ func (p *pageLayout) open(list string) {
 	p.buf = append(p.buf, '[')
 }
 
-func (p *pageLayout) item(doc []byte) {
+func (p *pageLayout) item(doc *archive.Document) {
 	if p.filled {
 		p.buf = append(p.buf, ',')
 	}
 	p.filled = true
 	if !p.pretty {
-		p.buf = document.AppendCompact(p.buf, doc)
+		p.buf = doc.AppendCompact(p.buf)
 		return
 	}
 	p.buf = append(p.buf, "\n    "...)
-	p.buf = document.AppendIndent(p.buf, doc, 2)
+	p.buf = document.AppendIndent(p.buf, doc.Text, 2)
 }
 
 func (p *pageLayout) close(next *string, unreadable []uuid.UUID) {

@@ -198,9 +198,11 @@ func readItem(ctx context.Context, item *Item) (*saga.Snapshot, error) {
 		return nil, err
 	}
 	defer doc.Close()
-	text, err := io.ReadAll(doc)
-	if err != nil {
-		return nil, err
+	text := doc.Text
+	if text == nil {
+		if text, err = io.ReadAll(doc); err != nil {
+			return nil, err
+		}
 	}
 	s, _, err := saga.ReadSnapshot(text)
 	if err != nil {

@@ -23,6 +23,8 @@ type HTTPConfig struct {
 	NetHTTP bool         // send requests with net/http's client instead of a plain socket
 	Sagas   int          // to fill every store with before; 0 = 100
 
+	Operations []string // to measure, some of Operations; nil = all
+
 	Progress *Progress
 }
 
@@ -66,6 +68,9 @@ func HTTP(ctx context.Context, cfg HTTPConfig) (report *Report, err error) {
 	defer func() { err = errors.Join(err, r.cleanUp(ctx)) }()
 	if r.Sagas == 0 {
 		r.Sagas = defaultSagas
+	}
+	if r.Operations == nil {
+		r.Operations = Operations
 	}
 	if err := r.gather(ctx); err != nil {
 		return nil, err
@@ -209,7 +214,7 @@ func (r *httpRun) prepare(ctx context.Context) error {
 
 func (r *httpRun) loops() []loop {
 	var loops []loop
-	for _, operation := range Operations {
+	for _, operation := range r.Operations {
 		for _, s := range r.subjects {
 			flushes := func() int64 { return -1 }
 			if dir := s.Directory(); dir != "" {

@@ -52,6 +52,7 @@ type Metrics struct {
 
 	operations *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
+	succeeded  map[string]succeeded // the series of each operation that are used most
 	syncs      *prometheus.HistogramVec
 	degraded   prometheus.Gauge
 
@@ -69,6 +70,12 @@ type Metrics struct {
 	requests *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	rejected *prometheus.CounterVec
+}
+
+// succeeded are the series of an operation's calls that ended well.
+type succeeded struct {
+	calls     prometheus.Counter
+	durations prometheus.Observer
 }
 
 // New returns metrics in which nothing has happened yet. What is stored joins
@@ -112,11 +119,12 @@ func (m *Metrics) addStore(cfg *Config) {
 	m.addContent()
 	m.operations = m.counters("snapshotd_store_operations_total", "Calls of the store.", "operation", "result")
 	m.durations = m.histograms("snapshotd_store_operation_duration_seconds", "How long calls of the store took.", storeBuckets, "operation", "result")
+	m.succeeded = make(map[string]succeeded, len(operations))
 	for _, operation := range operations {
 		for _, result := range results {
 			m.operations.WithLabelValues(operation, result)
 		}
-		m.durations.WithLabelValues(operation, resultOK)
+		m.succeeded[operation] = succeeded{m.operations.WithLabelValues(operation, resultOK), m.durations.WithLabelValues(operation, resultOK)}
 	}
 	m.syncs = m.histograms("snapshotd_store_sync_duration_seconds", "How long it took to bring files and directories to stable storage.", storeBuckets, "target")
 	for _, target := range cfg.SyncTargets {

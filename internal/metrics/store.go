@@ -97,6 +97,12 @@ type measured struct {
 
 // done counts a call that began at start. It is deferred, hence the pointer.
 func (s *measured) done(operation string, start time.Time, err *error) {
+	if *err == nil {
+		m := s.metrics.succeeded[operation]
+		m.calls.Inc()
+		m.durations.Observe(time.Since(start).Seconds())
+		return
+	}
 	result := resultOf(*err)
 	s.metrics.operations.WithLabelValues(operation, result).Inc()
 	s.metrics.durations.WithLabelValues(operation, result).Observe(time.Since(start).Seconds())

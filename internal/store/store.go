@@ -4,11 +4,15 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
+	"snapshotd/internal/document"
 	"snapshotd/internal/saga"
 )
 
@@ -17,7 +21,7 @@ import (
 //
 //   - Every method may be called by many goroutines at once.
 //   - A store shares no memory with its caller: bytes given may be reused after
-//     the call, bytes answered may be changed.
+//     the call, bytes answered may be changed, but for Document.Text.
 //   - A change that was acknowledged (nil error) is as durable as the store can
 //     make it, and every read that starts later sees it. A read sees nothing that
 //     may still be lost.
@@ -103,8 +107,51 @@ type Item struct {
 // A Document is an open document. The caller closes it.
 type Document struct {
 	io.ReadCloser
-	Size    int64 // of what can be read, in bytes; -1 if it is not known
-	Gzipped bool  // the bytes are a gzip stream
+	Text    []byte // all of what can be read, where it is in memory already, else nil; it must not be changed
+	Size    int64  // of what can be read, in bytes; -1 if it is not known
+	Gzipped bool   // the bytes are a gzip stream
+
+	derived *Derived
+}
+
+// InMemory answers a document of bytes that nobody changes any more. A store that keeps
+// them keeps what is derived from them, too; others give nil.
+func InMemory(text []byte, derived *Derived) *Document {
+	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text)), derived: derived}
+}
+
+// Derived is what has been made of a document's Text so far.
+type Derived struct {
+	compact atomic.Pointer[[]byte]
+	sum     atomic.Pointer[[sha256.Size]byte]
+}
+
+// AppendCompact appends the Text without white space between its tokens.
+func (d *Document) AppendCompact(dst []byte) []byte {
+	if d.derived == nil {
+		return document.AppendCompact(dst, d.Text)
+	}
+	text := d.derived.compact.Load()
+	if text == nil {
+		made := document.AppendCompact(nil, d.Text)
+		text = &made
+		d.derived.compact.Store(text)
+	}
+	return append(dst, *text...)
+}
+
+// Sum answers the hash of the Text.
+func (d *Document) Sum() [sha256.Size]byte {
+	if d.derived == nil {
+		return sha256.Sum256(d.Text)
+	}
+	sum := d.derived.sum.Load()
+	if sum == nil {
+		made := sha256.Sum256(d.Text)
+		sum = &made
+		d.derived.sum.Store(sum)
+	}
+	return *sum
 }
 
 // A Page is a part of a list of snapshots.

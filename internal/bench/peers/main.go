@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,6 +43,15 @@ func run(ctx context.Context, args []string, stdout io.Writer, progress *bench.P
 	flags.IntVar(&cfg.Rounds, "rounds", 3, "how often, in rotation")
 	flags.IntVar(&cfg.Sagas, "sagas", 0, "to fill every store with before; 0 = 100")
 	flags.StringVar(&cfg.Dir, "base-path", "", "where the daemon keeps its data, in a temporary `directory`")
+	flags.Func("operations", "what to measure, some of "+strings.Join(bench.Operations, ","), func(text string) error {
+		cfg.Operations = strings.Split(text, ",")
+		for _, name := range cfg.Operations {
+			if !slices.Contains(bench.Operations, name) {
+				return fmt.Errorf("%q is none of %s", name, strings.Join(bench.Operations, ", "))
+			}
+		}
+		return nil
+	})
 	flags.Func("clients", "how many send requests at once (default 1,8,64)", func(text string) error {
 		cfg.Clients = nil
 		for number := range strings.SplitSeq(text, ",") {

@@ -204,6 +204,7 @@ func (s *Store) unlink(d *doomed) (gone int, err error) {
 	d.drop(stays)
 	for _, r := range d.records {
 		s.catalog.Remove(r.ID)
+		s.cache.forget(r.ID)
 	}
 	for _, u := range d.broken {
 		s.catalog.RemoveUnreadable(u)

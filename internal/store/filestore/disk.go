@@ -184,6 +184,18 @@ func (d *disk) awaitSyncs() {
 	defer d.syncing.Unlock()
 }
 
+// A fileState tells a file from what it was before, or from another one of its name.
+type fileState struct {
+	size     int64 // bytes
+	modified int64 // nanoseconds since the Unix epoch
+}
+
+func stateOf(info fs.FileInfo) fileState {
+	return fileState{info.Size(), info.ModTime().UnixNano()}
+}
+
+var errNotKnown = errors.New("the file is not the one that is known")
+
 // open opens a regular file, never through a symbolic link, and never waits for
 // a pipe's other end.
 func open(path string) (*os.File, fs.FileInfo, error) {

@@ -87,6 +87,7 @@ func newStore(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, log: cfg.Logger, catalog: catalog.New()}
+	s.cache.limit = cfg.Cache
 	s.buffers.New = func() any { return new([]byte) }
 	s.disk.base, s.disk.synced, s.disk.fs = base, cfg.Observer.Synced, cfg.FS
 	s.disk.syncsAll = runtime.GOOS == "linux" && !cfg.syncEach // syncfs(2)

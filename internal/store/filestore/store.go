@@ -3,11 +3,9 @@
 package filestore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -31,6 +29,7 @@ type Config struct {
 	Compress bool   // write new snapshots as .json.gz
 	Indent   bool   // lay replay records out for people; snapshots come laid out
 	Relaxed  bool   // acknowledge without waiting for the disk: a crash may lose or tear what is some seconds old
+	Cache    int64  // bytes of documents read that are kept in memory; 0 = none are
 	MinFree  int64  // bytes: with less space available nothing new is stored, so that deleting goes on
 	FS       vfs.FS // nil = the operating system's
 	Logger   *slog.Logger
@@ -67,6 +66,8 @@ type Store struct {
 	indexer *indexer
 	journal journal
 	buffers sync.Pool
+	cache   cache
+	roomy   room
 	closed  atomic.Int64 // directories of sagas that we may not read
 	// degraded holds the sync error after which nothing is written any more.
 	degraded atomic.Pointer[error]
@@ -158,6 +159,9 @@ func (s *Store) checkRoom() error {
 	if err := s.checkWritable(); err != nil {
 		return err
 	}
+	if s.roomy.lately() {
+		return nil
+	}
 	usage, err := diskUsage(s.disk.base)
 	if err != nil {
 		return writeError(err)
@@ -165,8 +169,23 @@ func (s *Store) checkRoom() error {
 	if usage.AvailableBytes <= s.cfg.MinFree || usage.Files > 0 && usage.FreeFiles == 0 {
 		return saga.ErrNoSpace
 	}
+	s.roomy.found()
 	return nil
 }
+
+// room remembers when there was room on the disk, so that not every save asks.
+type room struct{ at atomic.Int64 }
+
+var processStart = time.Now()
+
+func (r *room) found() { r.at.Store(int64(time.Since(processStart))) }
+func (r *room) lately() bool {
+	at := r.at.Load()
+	return at != 0 && time.Since(processStart)-time.Duration(at) < roomTime
+}
+
+// roomTime is short enough for what is written in it not to matter.
+const roomTime = 20 * time.Millisecond
 
 // degrade stops all writing until a restart. After a failed sync the kernel may
 // have dropped what was to be written, and a later sync would not tell. So nothing may be
@@ -203,7 +222,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 		return nil, err
 	}
 	if r, ok := s.catalog.Get(id); ok {
-		item := s.item(r)
+		item := s.item(r, nil)
 		return &item, nil
 	}
 	if len(s.catalog.Unreadable(id)) > 0 {
@@ -212,12 +231,12 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 	return nil, saga.ErrSnapshotNotFound
 }
 
-func (s *Store) item(r catalog.Record) store.Item {
+func (s *Store) item(r catalog.Record, dir *dirState) store.Item {
 	return store.Item{Summary: r.Summary, RawSize: r.RawSize, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return s.open(ctx, r, gzipped)
+		return s.open(ctx, r, gzipped, dir)
 	}}
 }
 
@@ -226,24 +245,52 @@ func (s *Store) path(r *catalog.Record) string {
 }
 
 // open opens a document. A file that is not the one the catalogue knows is
-// looked at again.
-func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool) (*store.Document, error) {
+// looked at again. dir is that of the file, if others in it are opened too, else nil.
+func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
 	for {
-		f, info, err := open(s.path(&r))
+		doc, err := s.openKnown(&r, gzipped, dir)
+		var corrupt *saga.CorruptError
 		switch {
-		case err == nil && info.Size() == r.SizeBytes && info.ModTime().UnixNano() == r.Modified:
-			return s.document(&r, f, gzipped)
-		case err == nil:
-			f.Close()
-		case !errors.Is(err, fs.ErrNotExist) && isIOError(err):
+		case err == nil, errors.As(err, &corrupt):
+			return doc, err
+		case isIOError(err):
 			return nil, err
 		}
-		now, err := s.recheck(ctx, r)
+		if r, err = s.recheck(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// openKnown opens a document if its file is the one the catalogue knows, else it
+// is errNotKnown, fs.ErrNotExist or errNotRegular.
+func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
+	path, known := s.path(r), fileState{r.SizeBytes, r.Modified}
+	if r.SizeBytes <= cachedFile && !r.Foreign {
+		file, err := s.cache.read(r.ID, path, known, dir)
 		if err != nil {
 			return nil, err
 		}
-		r = now
+		if r.Gzip && !gzipped {
+			text, err := gunzip(file.data)
+			if err != nil {
+				return nil, &saga.CorruptError{ID: r.ID, Err: err}
+			}
+			return store.InMemory(text, nil), nil
+		}
+		doc := store.InMemory(file.data, &file.derived)
+		doc.Gzipped = r.Gzip
+		return doc, nil
 	}
+	f, info, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if stateOf(info) != known {
+		f.Close()
+		return nil, errNotKnown
+	}
+	return s.document(r, f, gzipped)
 }
 
 // document answers an open file as the client wants it; it closes f or hands it on.
@@ -258,7 +305,7 @@ func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Do
 		if err != nil {
 			return nil, &saga.CorruptError{ID: r.ID, Err: err}
 		}
-		return &store.Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Size: int64(len(text))}, nil
+		return store.InMemory(text, nil), nil
 	case r.Gzip && gzipped:
 		return &store.Document{ReadCloser: f, Size: r.SizeBytes, Gzipped: true}, nil
 	case r.Gzip:
@@ -320,8 +367,12 @@ func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 	}
 	records, next := s.catalog.List(q)
 	page := &store.Page{Next: next, Items: make([]store.Item, len(records))}
+	var dir *dirState
+	if q.SagaID.Valid && len(records) > 1 {
+		dir = &dirState{path: s.disk.saga(q.SagaID.UUID)}
+	}
 	for i, r := range records {
-		page.Items[i] = s.item(r)
+		page.Items[i] = s.item(r, dir)
 	}
 	if q.From == nil {
 		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, q.Limit)

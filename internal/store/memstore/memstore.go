@@ -5,7 +5,6 @@ package memstore
 import (
 	"bytes"
 	"context"
-	"io"
 	"sync"
 
 	"github.com/google/uuid"
@@ -81,7 +80,7 @@ func (s *Store) open(ctx context.Context, id uuid.UUID) (*store.Document, error)
 	if !ok {
 		return nil, saga.ErrSnapshotNotFound
 	}
-	return &store.Document{ReadCloser: io.NopCloser(bytes.NewReader(doc)), Size: int64(len(doc))}, nil
+	return store.InMemory(doc, nil), nil
 }
 
 func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
