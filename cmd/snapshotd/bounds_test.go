@@ -106,7 +106,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		r := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode != 200 {
+		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
@@ -137,7 +137,7 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 			}
 			go drip(conn, dripped, time.Second/3)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil || resp.StatusCode != 400 {
+			if err != nil || resp.StatusCode != http.StatusBadRequest {
 				t.Errorf("%s: %v %v", test.length, resp, err)
 			}
 			within(t, start, test.least, test.most)
@@ -146,14 +146,14 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 }
 
 // page saves twenty megabytes and asks for them all.
-func page(t *testing.T, l *pipeListener, a *archive.Archive) net.Conn {
+func page(t *testing.T, l *pipeListener) net.Conn {
 	t.Helper()
 	large := strings.Replace(document, `"amount"`, `"note":"`+strings.Repeat("x", 1<<20)+`","amount"`, 1)
 	save := func() {
 		conn := l.dial()
 		defer conn.Close()
 		go fmt.Fprintf(conn, "POST /v1/snapshots HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(large), large)
-		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 201 {
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusCreated {
 			t.Fatal(resp, err)
 		}
 	}
@@ -166,8 +166,8 @@ func page(t *testing.T, l *pipeListener, a *archive.Archive) net.Conn {
 }
 
 func TestSlowReaderIsCutOff(t *testing.T) {
-	timed(t, func(t *testing.T, l *pipeListener, a *archive.Archive) {
-		conn, start := page(t, l, a), time.Now()
+	timed(t, func(t *testing.T, l *pipeListener, _ *archive.Archive) {
+		conn, start := page(t, l), time.Now()
 		defer conn.Close()
 		some := make([]byte, 100)
 		for {
@@ -183,8 +183,8 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 // Who reads a long page as slowly as is allowed gets all of it, though that takes
 // longer than a body may.
 func TestPatientReaderIsServed(t *testing.T) {
-	timed(t, func(t *testing.T, l *pipeListener, a *archive.Archive) {
-		conn, start := page(t, l, a), time.Now()
+	timed(t, func(t *testing.T, l *pipeListener, _ *archive.Archive) {
+		conn, start := page(t, l), time.Now()
 		defer conn.Close()
 		var text bytes.Buffer
 		slowly := readFunc(func(p []byte) (int, error) {

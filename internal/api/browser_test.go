@@ -92,7 +92,7 @@ func TestPagesOfOtherOriginsChangeNothing(t *testing.T) {
 func TestPagesOfNamedOrigins(t *testing.T) {
 	const console = "https://console.example.org"
 	w := newWorld(t, memstore.New(), func(cfg *api.Config) { cfg.CORSOrigins = []string{console, "http://localhost:3000"} })
-	send := func(method, path, body string, headers ...string) *http.Response {
+	send := func(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 		t.Helper()
 		req := httptest.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
 		req.Header.Set("Content-Type", "application/json")
@@ -101,15 +101,15 @@ func TestPagesOfNamedOrigins(t *testing.T) {
 		}
 		rec := httptest.NewRecorder()
 		w.server.ServeHTTP(rec, req)
-		return rec.Result()
+		return rec
 	}
-	expect := func(res *http.Response, status int, headers ...string) {
+	expect := func(rec *httptest.ResponseRecorder, status int, headers ...string) {
 		t.Helper()
-		if res.StatusCode != status {
-			t.Errorf("%d was expected, not %d", status, res.StatusCode)
+		if rec.Code != status {
+			t.Errorf("%d was expected, not %d", status, rec.Code)
 		}
 		for i := 0; i < len(headers); i += 2 {
-			if got := res.Header.Get(headers[i]); got != headers[i+1] {
+			if got := rec.Header().Get(headers[i]); got != headers[i+1] {
 				t.Errorf("%s: %q was expected, not %q", headers[i], headers[i+1], got)
 			}
 		}

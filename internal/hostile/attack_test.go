@@ -104,6 +104,7 @@ func answered(received []byte, text string) (string, error) {
 			return "", fmt.Errorf("no answer of HTTP: %.200q", received)
 		}
 		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
 		if err != nil {
 			return "", fmt.Errorf("half an answer: %.200q", received)
 		}
@@ -139,7 +140,7 @@ func (tg *target) comesBack(id, context string) error {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || string(body) != context+"\n" {
-		return fmt.Errorf("saved as %.100q, it comes back as %d %.100q (%d bytes of %d), %v", context, resp.StatusCode, body, len(body), len(context)+1, err)
+		return fmt.Errorf("saved as %.100q, it comes back as %d %.100q (%d bytes of %d), %w", context, resp.StatusCode, body, len(body), len(context)+1, err)
 	}
 	return nil
 }

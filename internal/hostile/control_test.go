@@ -63,9 +63,9 @@ func TestTheHarnessFindsViolations(t *testing.T) {
 		{"another code", "400 too_deep", func(_ *target, w http.ResponseWriter) {
 			refuse(w, 400, strings.Replace(answer, "invalid_json", "too_deep", 1))
 		}},
-		{"no problem", "400 plain", func(_ *target, w http.ResponseWriter) { http.Error(w, "no", 400) }},
+		{"no problem", "400 plain", func(_ *target, w http.ResponseWriter) { http.Error(w, "no", http.StatusBadRequest) }},
 		{"no answer", `it answers ""`, func(*target, http.ResponseWriter) { panic(http.ErrAbortHandler) }},
-		{"a save that comes back otherwise", "it comes back as", func(_ *target, w http.ResponseWriter) { w.WriteHeader(201) }},
+		{"a save that comes back otherwise", "it comes back as", func(_ *target, w http.ResponseWriter) { w.WriteHeader(http.StatusCreated) }},
 		{"an injected header", "injected", func(_ *target, w http.ResponseWriter) { w.Header().Set("X-Injected", "1"); refuse(w, 400, answer) }},
 		{"a file outside", "elsewhere.json is there for no reason", func(tg *target, w http.ResponseWriter) {
 			plant(t, filepath.Join(tg.dir, "elsewhere.json"))
@@ -113,9 +113,9 @@ func TestTheHarnessFindsViolations(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.URL.Path == "/readyz" && !ready:
-					w.WriteHeader(503)
+					w.WriteHeader(http.StatusServiceUnavailable)
 				case r.URL.Path == "/readyz":
-				case r.Method == "GET":
+				case r.Method == http.MethodGet:
 					fmt.Fprint(w, `{"a":1}`)
 				default:
 					test.violate(tg, w)

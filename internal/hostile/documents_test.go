@@ -14,14 +14,14 @@ import (
 
 func TestDocuments(t *testing.T) {
 	tg := start(t, t.TempDir(), "--max-body-size=1MiB")
-	attacks := documents(t)
+	attacks := documents()
 	t.Logf("%d documents", len(attacks))
 	assault(t, tg, attacks)
 }
 
 const envelope = `{"saga_id":"` + sagaID + `","saga_name":"order","step_name":"pay","step_index":1,"status":"completed","context":{}`
 
-func documents(t testing.TB) []attack {
+func documents() []attack {
 	rep := strings.Repeat
 	small := envelope + "}"
 	room := maxBody - len(small) - 100

@@ -80,8 +80,9 @@ func crawl(ctx context.Context, address string, kind int) {
 	if err != nil {
 		return
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	hangUp := func() { _ = conn.Close() }
+	defer hangUp()
+	defer context.AfterFunc(ctx, hangUp)()
 	const host = " HTTP/1.1\r\nHost: localhost\r\n"
 	switch kind {
 	case 0:
