@@ -110,6 +110,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 			t.Fatal(resp, err)
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
 		start := time.Now()
 		_, _ = io.Copy(io.Discard, r)
 		within(t, start, 119*time.Second, 121*time.Second)
@@ -138,8 +139,9 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 			go drip(conn, dripped, time.Second/3)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || resp.StatusCode != http.StatusBadRequest {
-				t.Errorf("%s: %v %v", test.length, resp, err)
+				t.Fatalf("%s: %v %v", test.length, resp, err)
 			}
+			resp.Body.Close()
 			within(t, start, test.least, test.most)
 		})
 	}
@@ -153,9 +155,11 @@ func page(t *testing.T, l *pipeListener) net.Conn {
 		conn := l.dial()
 		defer conn.Close()
 		go fmt.Fprintf(conn, "POST /v1/snapshots HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(large), large)
-		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusCreated {
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || resp.StatusCode != http.StatusCreated {
 			t.Fatal(resp, err)
 		}
+		resp.Body.Close()
 	}
 	for range 20 {
 		save()
@@ -195,6 +199,7 @@ func TestPatientReaderIsServed(t *testing.T) {
 		resp, err := http.ReadResponse(bufio.NewReader(slowly), nil)
 		if err == nil {
 			_, err = io.Copy(&text, resp.Body)
+			resp.Body.Close()
 		}
 		if err != nil || text.Len() < 20<<20 || !strings.HasSuffix(text.String(), "}\n") {
 			t.Errorf("%d bytes, %v", text.Len(), err)

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait for the daemon; none is as long on a healthy machine.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 var program string // the daemon
 
