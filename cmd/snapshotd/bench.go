@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"snapshotd/internal/bench"
+	"snapshotd/internal/store/filestore"
 )
 
 // benchCommands measure what a machine can do. Their options are no variables:
@@ -21,6 +23,7 @@ import (
 type benchCommands struct {
 	Disk    benchDiskOptions    `cmd:"" help:"Measure saving to a directory."`
 	HTTP    benchHTTPOptions    `cmd:"" name:"http" help:"Measure a daemon, beside a ceiling."`
+	Growth  benchGrowthOptions  `cmd:"" help:"Measure a daemon as it stores more and more."`
 	Ceiling benchCeilingOptions `cmd:"" hidden:"" help:"Serve the ceiling."`
 }
 
@@ -56,13 +59,53 @@ func (*benchHTTPOptions) Help() string {
 	return `Saves and reads sagas of ten snapshots of about 2 KB, in a closed loop: save, get, latest, list of ten, prepare a replay. The daemon takes turns with a ceiling, which is the same router over net/http, reading the body and answering the same bytes from memory; so ratios count, not the machine. It runs for about four minutes.`
 }
 
+type benchGrowthOptions struct {
+	BasePath string  `placeholder:"DIR" help:"What is filled lies in a temporary directory in here, which is removed at the end; by default among the system's temporary files."`
+	Max      stored  `placeholder:"N" default:"100000" help:"How many snapshots to store at most: 1,000, ten times as many, and so on up to this; a tenth of them in one saga."`
+	Seconds  seconds `placeholder:"N" default:"0.5" help:"How long each operation is measured in one round."`
+	Rounds   rounds  `placeholder:"N" default:"3" help:"How often, in rotation; the table has the medians."`
+	Chart    string  `placeholder:"FILE" help:"Draw a chart, as SVG."`
+	JSON     bool    `name:"json" help:"Print the report for machines, with every round."`
+}
+
+// Help is what the help says beside the options.
+func (*benchGrowthOptions) Help() string {
+	return `Fills directories with more and more snapshots, and single sagas, starts a daemon on each, and measures in turn, with one client, what reads, searches, saves and clean-ups cost, how long a start takes, and how much memory. A million snapshots take about four minutes, 5 GB and 1.3 million inodes.`
+}
+
+func (p *process) benchGrowth(ctx context.Context, o *benchGrowthOptions) (*bench.GrowthReport, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	report, err := bench.Growth(ctx, bench.GrowthConfig{
+		Program: bench.NewProgram(path, p.environ), Dir: o.BasePath, Max: int(o.Max),
+		Time: time.Duration(o.Seconds), Rounds: int(o.Rounds), Progress: p.progress(),
+		Open: func(ctx context.Context, dir string) (bench.Filler, error) {
+			return filestore.Open(ctx, filestore.Config{BasePath: dir, Indent: true, Relaxed: true})
+		},
+	})
+	if err != nil || o.Chart == "" {
+		return report, err
+	}
+	f, err := os.Create(o.Chart)
+	if err != nil {
+		return report, err
+	}
+	return report, errors.Join(report.WriteChart(f), f.Close())
+}
+
 type benchCeilingOptions struct {
 	Listen address `placeholder:"HOST:PORT" default:"127.0.0.1:0" help:"The address to serve on."`
 }
 
 // benchmark runs one of the benchCommands.
 func (p *process) benchmark(ctx context.Context, name string, o *benchCommands) int {
-	var report *bench.Report
+	var report interface {
+		WriteTable(w io.Writer) error
+		WriteJSON(w io.Writer) error
+	}
+	var measured bool
 	var err error
 	var machines bool
 	switch name {
@@ -70,13 +113,19 @@ func (p *process) benchmark(ctx context.Context, name string, o *benchCommands) 
 		return p.ceiling(ctx, &o.Ceiling)
 	case "disk":
 		machines = o.Disk.JSON
-		report, err = o.Disk.run(ctx, p.progress())
+		r, e := o.Disk.run(ctx, p.progress())
+		report, measured, err = r, r != nil, e
+	case "growth":
+		machines = o.Growth.JSON
+		r, e := p.benchGrowth(ctx, &o.Growth)
+		report, measured, err = r, r != nil, e
 	default:
 		machines = o.HTTP.JSON
-		report, err = p.benchHTTP(ctx, &o.HTTP)
+		r, e := p.benchHTTP(ctx, &o.HTTP)
+		report, measured, err = r, r != nil, e
 	}
 	// What was measured before it failed is worth reading all the same.
-	if report != nil {
+	if measured {
 		write := report.WriteTable
 		if machines {
 			write = report.WriteJSON
@@ -164,6 +213,19 @@ func (r *rounds) UnmarshalText(text []byte) error {
 		return fmt.Errorf("a whole number from 1 to %d was expected, not %q", most, text)
 	}
 	*r = rounds(n)
+	return nil
+}
+
+// stored is a number of snapshots from 1,000 to 10,000,000.
+type stored int
+
+func (s *stored) UnmarshalText(text []byte) error {
+	const least, most = 1000, 10_000_000
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("a whole number from %d to %d was expected, not %q", least, most, text)
+	}
+	*s = stored(n)
 	return nil
 }
 

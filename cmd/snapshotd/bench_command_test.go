@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +90,41 @@ func TestBenchHTTP(t *testing.T) {
 }
 
 // TestBenchFails sees that a daemon that does not start says why, and leaves nothing.
+// TestBenchGrowth measures a directory of 1,000 and sagas of 1 and 1,000, and draws them.
+func TestBenchGrowth(t *testing.T) {
+	t.Parallel()
+	dir, chart := t.TempDir(), filepath.Join(t.TempDir(), "chart.svg")
+	code, out, errs := benchmarked(t.Context(), "growth", "--max=1000", "--seconds=0.01", "--rounds=1", "--json", "--base-path", dir, "--chart", chart)
+	var report struct {
+		Series []struct {
+			Counts []int
+			Rows   []struct {
+				Operation string
+				Values    []float64
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || len(report.Series) != 2 || len(report.Series[0].Rows) < 11 || len(report.Series[1].Counts) != 2 {
+		t.Fatalf("%d %v\n%s\n%s", code, err, out, errs)
+	}
+	for _, s := range report.Series {
+		for _, r := range s.Rows {
+			if len(r.Values) != len(s.Counts) || r.Values[0] <= 0 {
+				t.Errorf("%s costs %v", r.Operation, r.Values)
+			}
+		}
+	}
+	drawn, err := os.ReadFile(chart)
+	if err != nil || xml.Unmarshal(drawn, new(struct{})) != nil || !bytes.Contains(drawn, []byte(">save</text>")) {
+		t.Errorf("%v\n%s", err, drawn)
+	}
+	nothingIn(t, dir)
+	code, out, errs = benchmarked(t.Context(), "growth", "--max=1000", "--seconds=0.01", "--rounds=1", "--base-path", dir)
+	if code != exitOK || !strings.Contains(out, "clean up 20") || !strings.Contains(out, "\nsnapshots in the saga ") {
+		t.Errorf("%d\n%s\n%s", code, out, errs)
+	}
+}
+
 func TestBenchFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -125,6 +162,7 @@ func TestBenchUsageErrors(t *testing.T) {
 		"http --compare=x":      "--compare: NAME=URL or NAME=OPTIONS",
 		"http --client=curl":    "--client: must be one of",
 		"http --store=memory":   "unknown flag --store",
+		"growth --max=10":       "--max: a whole number",
 		"ceiling --listen=port": "--listen: a host and a port",
 	} {
 		code, out, errs := benchmarked(t.Context(), strings.Fields(args)...)
@@ -136,11 +174,12 @@ func TestBenchUsageErrors(t *testing.T) {
 
 func TestBenchHelp(t *testing.T) {
 	for args, wants := range map[string][]string{
-		"bench --help":      {"\n  snapshotd bench disk [options] DIR ", "\n  snapshotd bench http [options] [-- OPTION ...] "},
-		"help bench":        {"bench COMMAND --help"},
-		"bench disk --help": {"\nUsage: snapshotd bench disk [options] DIR\n", "\n  DIR  ", "\n  --clients=N,N  ", "(default 1,8,64)"},
-		"bench http --help": {"\nUsage: snapshotd bench http [options] [-- OPTION ...]\n", "\n  --compare=NAME=WHAT  "},
-		"--help":            {"\n  snapshotd bench disk [options] DIR "},
+		"bench --help":        {"\n  snapshotd bench disk [options] DIR ", "\n  snapshotd bench http [options] [-- OPTION ...] "},
+		"help bench":          {"bench COMMAND --help"},
+		"bench disk --help":   {"\nUsage: snapshotd bench disk [options] DIR\n", "\n  DIR  ", "\n  --clients=N,N  ", "(default 1,8,64)"},
+		"bench http --help":   {"\nUsage: snapshotd bench http [options] [-- OPTION ...]\n", "\n  --compare=NAME=WHAT  "},
+		"bench growth --help": {"\nUsage: snapshotd bench growth [options]\n", "\n  --max=N  ", "(default 100000)"},
+		"--help":              {"\n  snapshotd bench disk [options] DIR "},
 	} {
 		text := output(t, strings.Fields(args)...)
 		for _, want := range wants {

@@ -41,7 +41,7 @@ func (p *process) run(ctx context.Context) int {
 		return p.healthcheck(ctx, &cmd.Healthcheck)
 	case "verify":
 		return p.verify(ctx, &cmd.Verify)
-	case "bench disk", "bench http", "bench ceiling":
+	case "bench disk", "bench http", "bench growth", "bench ceiling":
 		return p.benchmark(ctx, strings.TrimPrefix(cmd.name, "bench "), &cmd.Bench)
 	default: // help, which has been printed
 		return exitOK

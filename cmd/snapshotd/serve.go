@@ -231,12 +231,20 @@ func (d *daemon) open(ctx context.Context) (s store.Store, reportOnly bool, err 
 			Cache:    int64(d.options.CacheSize),
 			Logger:   d.log,
 			Observer: filestore.Observer{Synced: d.metrics.SyncObserved, Degraded: d.metrics.Degraded},
-			Progress: func(n int) { d.api.Loading(fmt.Sprintf("%d snapshots have been read so far", n)) },
+			Progress: d.loading,
 		})
 		if err != nil {
 			return nil, false, err
 		}
 		return fs, fs.FirstOpen(), nil
+	}
+}
+
+// loading hears of every ten thousand snapshots that have been found at the start.
+func (d *daemon) loading(n int) {
+	d.api.Loading(fmt.Sprintf("%d snapshots have been read so far", n))
+	if n/10_000%10 == 0 {
+		d.log.Info("loading", "snapshots", n)
 	}
 }
 

@@ -29,13 +29,14 @@ const (
 // measured again and again.
 type Corpus struct {
 	seed     uint64 // of the ids
+	perSaga  uint64 // snapshots of a saga
 	contexts [contexts][]byte
 	done     [Snapshots]string // the steps done before each step, as JSON
 }
 
 // NewCorpus makes one.
 func NewCorpus() *Corpus {
-	c := &Corpus{seed: rand.Uint64()}
+	c := &Corpus{seed: rand.Uint64(), perSaga: uint64(Snapshots)}
 	random := rand.New(rand.NewPCG(2026, 11))
 	for i := range c.contexts {
 		c.contexts[i] = newContext(random)
@@ -90,7 +91,7 @@ type Document struct {
 func (c *Corpus) Document(n uint64, buf []byte) Document {
 	step := int(n % uint64(Snapshots))
 	d := Document{
-		ID: c.SnapshotID(n), SagaID: c.SagaID(n / uint64(Snapshots)), Step: steps[step], StepIndex: step,
+		ID: c.SnapshotID(n), SagaID: c.SagaID(n / c.perSaga), Step: steps[step], StepIndex: step,
 		CreatedAt: time.UnixMicro(1_790_000_000_000_000 + int64(n)*1000).UTC(),
 	}
 	buf = append(buf, `{"snapshot_id":"`...)

@@ -4,10 +4,8 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"unique"
 
 	"github.com/google/uuid"
-	"github.com/tidwall/btree"
 
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store"
@@ -39,158 +37,107 @@ func bounds(q *saga.Query) (low, high saga.Position) {
 	return low, high
 }
 
+// scanAtOnce is about how many snapshots a search looks at before it lets writers in.
+const scanAtOnce = 1 << 15
+
 // List answers the records of a page and the position of its last one, nil
 // when there are no more.
 func (c *Catalog) List(q *saga.Query) (page []Record, next *saga.Position) {
+	low, high := bounds(q)
+	for more := true; more && next == nil; {
+		page, next, more = c.extend(page, q, &low, &high)
+	}
+	return page, next
+}
+
+// extend looks for records between two positions until the page is full, or for a
+// while; then it brings the position to go on from nearer, as a cursor would.
+func (c *Catalog) extend(page []Record, q *saga.Query, low, high *saga.Position) (_ []Record, next *saga.Position, more bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	low, high := bounds(q)
-	entries := c.all(low, high, q.Ascending)
+	of := &c.byTime
 	if q.SagaID.Valid {
-		s := c.sagas[q.SagaID.UUID]
+		s := c.find(q.SagaID.UUID)
 		if s == nil {
-			return nil, nil
+			return page, nil, false
 		}
-		entries = s.between(low, high, q.Ascending)
+		of = &s.snapshots
 	}
-	match := matcher(&q.Filter)
-	for e := range entries {
-		if !match(e) {
-			continue
-		}
+	wanted, any := c.kinds.wanted(&q.Filter)
+	if !any {
+		return page, nil, false
+	}
+	if page == nil {
+		page = make([]Record, 0, min(q.Limit, of.len, 100))
+	}
+	last, more := of.scan(of.seek(c.upTo(*low)), of.seek(c.before(*high)), q.Ascending, &wanted, scanAtOnce, func(it item) bool {
 		if len(page) == q.Limit {
 			at := page[len(page)-1].Position()
-			return page, &at
+			next = &at
+			return false
 		}
-		page = append(page, e.record())
+		page = append(page, c.record(c.entries.at(it.number)))
+		return true
+	})
+	if more {
+		if at := c.entries.at(last.number).position(); q.Ascending {
+			*low = at
+		} else {
+			*high = at
+		}
 	}
-	return page, nil
+	return page, next, more
+}
+
+// upTo tells which snapshots lie before a position or there.
+func (c *Catalog) upTo(p saga.Position) func(uint32) bool {
+	return func(n uint32) bool { return c.entries.at(n).position().Compare(p) <= 0 }
 }
 
 // Sagas answers a page of sagas in the order of their latest snapshots.
 func (c *Catalog) Sagas(q *saga.Query) (page []saga.Saga, next *saga.Position) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	match := matcher(&q.Filter)
+	wanted, any := c.kinds.wanted(&q.Filter)
+	if !any {
+		return nil, nil
+	}
 	low, high := bounds(q)
-	for s := range c.active(low, high, q.Ascending) {
-		if !match(s.latest()) {
-			continue
-		}
+	upTo := c.upTo(low)
+	from := c.byActivity.seek(func(n uint32) bool { return upTo(c.sagas.at(n).snapshots.last().number) })
+	// In one go: a saga that moves meanwhile would be passed over.
+	c.byActivity.scan(from, c.byActivity.seek(c.activeBefore(high)), q.Ascending, &wanted, math.MaxInt, func(it item) bool {
 		if len(page) == q.Limit {
 			at := page[len(page)-1].Position()
-			return page, &at
+			next = &at
+			return false
 		}
-		page = append(page, s.summary())
-	}
-	return page, nil
+		page = append(page, c.sum(c.sagas.at(it.number)))
+		return true
+	})
+	return page, next
 }
 
 // Saga sums up one saga; false when it has no snapshots.
 func (c *Catalog) Saga(id uuid.UUID) (saga.Saga, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	s := c.sagas[id]
-	if s == nil || len(s.snapshots) == 0 {
+	s := c.find(id)
+	if s == nil {
 		return saga.Saga{}, false
 	}
-	return s.summary(), true
+	return c.sum(s), true
 }
 
-func (s *sagaEntry) summary() saga.Saga {
-	first, last := s.snapshots[0], s.latest()
+func (c *Catalog) sum(s *sagaEntry) saga.Saga {
+	first, last := c.entries.at(s.snapshots.first().number), c.latest(s)
+	k := &c.kinds.list[last.kind]
 	return saga.Saga{
-		ID: s.id, Name: last.sagaName.Value(), SnapshotCount: len(s.snapshots),
+		ID: s.id, Name: c.kinds.text(k.name), SnapshotCount: s.snapshots.len,
 		FirstCreatedAt: first.created, LastCreatedAt: last.created,
-		LastSnapshotID: last.id, LastStepName: last.step.Value(), LastStepIndex: last.stepIndex,
-		LastStatus: last.status.Value(), SizeBytes: s.size,
+		LastSnapshotID: last.id, LastStepName: c.kinds.text(k.step), LastStepIndex: last.stepIndex,
+		LastStatus: c.kinds.text(k.status), SizeBytes: s.size,
 	}
-}
-
-// matcher tests what bounds does not.
-func matcher(f *saga.Filter) func(*entry) bool {
-	name, step, status := unique.Make(f.SagaName), unique.Make(f.StepName), unique.Make(f.Status)
-	return func(e *entry) bool {
-		return (f.SagaName == "" || e.sagaName == name) &&
-			(f.StepName == "" || e.step == step) &&
-			(f.Status == "" || e.status == status)
-	}
-}
-
-// all walks the snapshots of all sagas between two positions.
-func (c *Catalog) all(low, high saga.Position, ascending bool) iter.Seq[*entry] {
-	return walk(c.byTime, pivot, (*entry).position, low, high, ascending)
-}
-
-// active walks the sagas whose latest snapshots lie between two positions.
-func (c *Catalog) active(low, high saga.Position, ascending bool) iter.Seq[*sagaEntry] {
-	return walk(c.byActivity,
-		func(p saga.Position) *sagaEntry { return &sagaEntry{snapshots: []*entry{pivot(p)}} },
-		func(s *sagaEntry) saga.Position { return s.latest().position() },
-		low, high, ascending)
-}
-
-func pivot(p saga.Position) *entry {
-	return &entry{created: p.CreatedAt, stepIndex: p.StepIndex, id: p.ID}
-}
-
-func walk[T any](t *btree.BTreeG[T], pivot func(saga.Position) T, position func(T) saga.Position, low, high saga.Position, ascending bool) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		if ascending {
-			t.Ascend(pivot(low), func(item T) bool {
-				p := position(item)
-				return p.Compare(low) <= 0 || p.Compare(high) < 0 && yield(item)
-			})
-			return
-		}
-		t.Descend(pivot(high), func(item T) bool {
-			p := position(item)
-			return p.Compare(high) >= 0 || p.Compare(low) > 0 && yield(item)
-		})
-	}
-}
-
-// between walks the saga's snapshots between two positions.
-func (s *sagaEntry) between(low, high saga.Position, ascending bool) iter.Seq[*entry] {
-	from, found := slices.BinarySearchFunc(s.snapshots, low, comparePosition)
-	if found {
-		from++
-	}
-	to, _ := slices.BinarySearchFunc(s.snapshots, high, comparePosition)
-	part := s.snapshots[from:max(from, to)]
-	return func(yield func(*entry) bool) {
-		if ascending {
-			slices.Values(part)(yield)
-			return
-		}
-		for _, e := range slices.Backward(part) {
-			if !yield(e) {
-				return
-			}
-		}
-	}
-}
-
-// UnreadableOf answers the ids that a list of the saga, or of all, cannot show,
-// at most limit.
-func (c *Catalog) UnreadableOf(sagaID uuid.NullUUID, limit int) []uuid.UUID {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var ids []uuid.UUID
-	if sagaID.Valid {
-		if s := c.sagas[sagaID.UUID]; s != nil {
-			for _, u := range s.broken {
-				ids = append(ids, u.ID)
-			}
-		}
-	} else {
-		for id := range c.unreadable {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	ids = slices.Compact(ids)
-	return ids[:min(limit, len(ids))]
 }
 
 // Choose answers what a selection is to delete next, at most sel.Limit in all:
@@ -198,13 +145,13 @@ func (c *Catalog) UnreadableOf(sagaID uuid.NullUUID, limit int) []uuid.UUID {
 func (c *Catalog) Choose(sel *store.Selection) (chosen []Record, broken []Unreadable) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	entries, _, broken := c.selected(sel)
-	for e := range entries {
+	for e := range c.selected(sel) {
 		if sel.Limit > 0 && len(chosen) == sel.Limit {
 			break
 		}
-		chosen = append(chosen, e.record())
+		chosen = append(chosen, c.record(e))
 	}
+	broken = slices.Clone(c.selectedUnreadable(sel))
 	if room := sel.Limit - len(chosen); sel.Limit > 0 && len(broken) > room {
 		broken = broken[:room]
 	}
@@ -215,76 +162,81 @@ func (c *Catalog) Choose(sel *store.Selection) (chosen []Record, broken []Unread
 func (c *Catalog) Count(sel *store.Selection) int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	_, n, broken := c.selected(sel)
-	return n + len(broken)
+	_, n := c.selection(sel)
+	return n + len(c.selectedUnreadable(sel))
 }
 
 // Describe says what a selection is about, whatever its limit.
 func (c *Catalog) Describe(sel *store.Selection) *store.Deletion {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	entries, n, broken := c.selected(sel)
-	d := &store.Deletion{Count: n + len(broken), Unreadable: len(broken), Remaining: n + len(broken)}
-	for e := range entries {
+	d := &store.Deletion{Unreadable: len(c.selectedUnreadable(sel))}
+	for e := range c.selected(sel) {
+		d.Count++
 		d.Bytes += e.size
 		if len(d.Sample) < sel.Sample {
-			d.Sample = append(d.Sample, e.record().Summary)
+			d.Sample = append(d.Sample, c.record(e).Summary)
 		}
 	}
+	d.Count += d.Unreadable
+	d.Remaining = d.Count
 	return d
 }
 
-func (c *Catalog) selected(sel *store.Selection) (entries iter.Seq[*entry], n int, broken []Unreadable) {
+// selection answers the order whose first n items a selection is about.
+func (c *Catalog) selection(sel *store.Selection) (of *order, n int) {
 	if sel.ExpiredBefore != nil {
-		before := *sel.ExpiredBefore
-		return func(yield func(*entry) bool) {
-			c.byExpiry.Scan(func(e *entry) bool { return e.retention < before && yield(e) })
-		}, c.expired(before), nil
+		return &c.byExpiry, c.expired(*sel.ExpiredBefore)
 	}
-	var list []*entry
-	if s := c.sagas[sel.SagaID.UUID]; s != nil {
-		list = s.snapshots
-		if sel.KeepNewest > 0 {
-			list = list[:max(0, len(list)-sel.KeepNewest)]
-		} else {
-			broken = slices.Clone(s.broken)
+	s := c.find(sel.SagaID.UUID)
+	if s == nil {
+		return &order{}, 0
+	}
+	return &s.snapshots, max(0, s.snapshots.len-sel.KeepNewest)
+}
+
+// selected walks the snapshots that a selection is about.
+func (c *Catalog) selected(sel *store.Selection) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		of, n := c.selection(sel)
+		for _, b := range of.blocks {
+			for _, it := range b.items {
+				if n--; n < 0 || !yield(c.entries.at(it.number)) {
+					return
+				}
+			}
 		}
 	}
-	return slices.Values(list), len(list), broken
+}
+
+// selectedUnreadable answers the unreadable documents that a selection is about.
+func (c *Catalog) selectedUnreadable(sel *store.Selection) []Unreadable {
+	if sel.ExpiredBefore != nil || sel.KeepNewest > 0 {
+		return nil
+	}
+	return c.unreadable.bySaga[sel.SagaID.UUID]
 }
 
 // Fill counts what is in the catalogue.
 func (c *Catalog) Fill(s *store.Stats, now saga.Time) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	s.Snapshots, s.Sagas = len(c.byID), c.byActivity.Len()
+	s.Snapshots, s.Sagas = len(c.byID), len(c.bySagaID)
 	s.SnapshotBytes, s.UncompressedBytes = c.size, c.raw
-	s.UnreadableSnapshots = c.numBroken
+	s.UnreadableSnapshots = c.unreadable.len
 	s.SnapshotsByStatus = make(map[string]int, len(c.byStatus))
 	for status, n := range c.byStatus {
-		s.SnapshotsByStatus[status.Value()] = n
+		s.SnapshotsByStatus[c.kinds.text(status)] = n
 	}
 	s.Oldest, s.Newest = saga.Never, saga.Never
-	if e, ok := c.byTime.Min(); ok {
-		s.Oldest = e.created
-	}
-	if e, ok := c.byTime.Max(); ok {
-		s.Newest = e.created
+	if c.byTime.len > 0 {
+		s.Oldest = c.entries.at(c.byTime.first().number).created
+		s.Newest = c.entries.at(c.byTime.last().number).created
 	}
 	s.Expired = c.expired(now)
 }
 
-// expired counts the snapshots whose retention ended before now: as they stand
-// in order, the first one that has not is searched for.
+// expired counts the snapshots whose retention ended before now.
 func (c *Catalog) expired(now saga.Time) int {
-	low, high := 0, c.byExpiry.Len()
-	for low < high {
-		mid := (low + high) / 2
-		if e, _ := c.byExpiry.GetAt(mid); e.retention < now {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	return low
+	return c.byExpiry.rank(c.byExpiry.seek(func(n uint32) bool { return c.entries.at(n).retention < now }))
 }

@@ -27,7 +27,8 @@ var errNotRegular = errors.New("it is not a regular file")
 type disk struct {
 	layout
 	fs       vfs.FS
-	syncsAll bool // the system can sync everything at once
+	syncsAll bool          // the system can sync everything at once
+	settling time.Duration // how long a directory must have been left alone, see trust.go
 	sequence atomic.Uint64
 	synced   func(target string, took time.Duration)
 	failed   func(err error) // told of a failed sync before anybody can rely on a later one

@@ -14,5 +14,12 @@ func (c Config) SyncingEach() Config {
 	return c
 }
 
+// Settled answers the configuration of a store that takes the time of the last change
+// of a directory for exact, however short a while ago it is.
+func (c Config) Settled() Config {
+	c.settled = true
+	return c
+}
+
 // Checkpoint settles the log.
 func (s *Store) Checkpoint() error { return s.journal.checkpoint() }

@@ -25,7 +25,8 @@ import (
 const (
 	indexQuiet     = time.Second      // after the last change of a saga
 	indexBusy      = 10 * time.Second // after the first one, of a saga that is not quiet
-	indexLarge     = time.Minute      // between two versions of a file of at least indexLargeSize
+	indexLarge     = time.Minute      // between two versions of a large file, for each indexLargeSize of it
+	indexLargest   = time.Hour        // however large it is
 	indexLargeSize = 1 << 20
 	indexTick      = 250 * time.Millisecond
 )
@@ -40,7 +41,7 @@ type indexer struct {
 
 	mu     sync.Mutex
 	behind map[uuid.UUID]*lag
-	large  map[uuid.UUID]time.Time // when a large file was written last
+	large  map[uuid.UUID]time.Time // until when a large file is left as it is
 	wake   chan struct{}
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -108,7 +109,7 @@ func (x *indexer) pending() bool {
 }
 
 func (x *indexer) due(now time.Time, id uuid.UUID, l *lag) bool {
-	if written, ok := x.large[id]; ok && now.Sub(written) < indexLarge {
+	if until, ok := x.large[id]; ok && now.Before(until) {
 		return false
 	}
 	return now.Sub(l.last) >= indexQuiet || now.Sub(l.first) >= indexBusy
@@ -151,11 +152,11 @@ func (x *indexer) write(id uuid.UUID) error {
 	lock.RLock()
 	defer lock.RUnlock()
 	path := x.disk.index(id)
-	records := x.catalog.Snapshots(id)
+	records, changed := x.disk.directoryTime(id, func() []catalog.Record { return x.catalog.Snapshots(id) })
 	if len(records) == 0 && !exists(x.disk.saga(id)) {
 		return x.remove(id)
 	}
-	text := appendIndex(nil, id, records)
+	text := appendIndex(nil, id, changed, records)
 	var before int64
 	if info, err := os.Lstat(path); err == nil {
 		before = info.Size()
@@ -167,7 +168,8 @@ func (x *indexer) write(id uuid.UUID) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(text) >= indexLargeSize {
-		x.large[id] = time.Now()
+		// So that a saga's index costs no more than so much of the disk, whatever its size.
+		x.large[id] = time.Now().Add(min(indexLarge*time.Duration(len(text)/indexLargeSize), indexLargest))
 	} else {
 		delete(x.large, id)
 	}
@@ -209,8 +211,9 @@ func (x *indexer) remove(id uuid.UUID) error {
 // An index is an index file. Entries hold what the library we come from expects
 // in them, and what spares us reading the snapshot at the next start.
 type index struct {
-	SagaID    uuid.NullUUID `json:"saga_id"`
-	Snapshots []indexEntry  `json:"snapshots"`
+	SagaID             uuid.NullUUID `json:"saga_id"`
+	DirectoryChangedNS int64         `json:"directory_changed_ns"` // since the Unix epoch; 0 = it must be read
+	Snapshots          []indexEntry  `json:"snapshots"`
 }
 
 type indexEntry struct {
@@ -301,33 +304,56 @@ func (x *index) wrongFor(sagaID uuid.UUID, records []catalog.Record) string {
 	return ""
 }
 
-// appendIndex lays an index file out, a line for each snapshot.
-func appendIndex(dst []byte, sagaID uuid.UUID, records []catalog.Record) []byte {
-	dst = append(dst, "{\n  \"saga_id\": \""...)
-	dst = append(append(dst, sagaID.String()...), "\",\n  \"snapshots\": ["...)
+// The parts of an index file. What recall reads must be spelled just so.
+const (
+	indexHead      = "{\n  \"saga_id\": \""
+	indexChanged   = "\",\n  \"directory_changed_ns\": "
+	indexSnapshots = ",\n  \"snapshots\": ["
+	indexEntryHead = "\n    {\"snapshot_id\": \""
+	indexCreatedAt = "\", \"created_at\": "
+	indexSagaName  = ", \"saga_name\": "
+	indexStepName  = ", \"step_name\": "
+	indexStepIndex = ", \"step_index\": "
+	indexStatus    = ", \"status\": "
+	indexRetention = ", \"retention_until\": "
+	indexSize      = ", \"size_bytes\": "
+	indexRawSize   = ", \"uncompressed_size_bytes\": "
+	indexModified  = ", \"modified_ns\": "
+	indexGzip      = ", \"gzip\": true"
+	indexTail      = "\n  ]\n}\n"
+)
+
+// appendIndex lays an index file out, a line for each snapshot. The directory holds
+// just these if it was last changed then; 0 = that is not known.
+func appendIndex(dst []byte, sagaID uuid.UUID, changed int64, records []catalog.Record) []byte {
+	dst = appendID(append(dst, indexHead...), sagaID)
+	dst = strconv.AppendInt(append(dst, indexChanged...), changed, 10)
+	dst = append(dst, indexSnapshots...)
 	for i := range records {
 		r := &records[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, "\n    {\"snapshot_id\": \""...)
-		dst = append(append(dst, r.ID.String()...), "\", \"created_at\": "...)
-		dst = append(r.CreatedAt.AppendJSON(dst), ", \"saga_name\": "...)
-		dst = append(document.AppendString(dst, r.SagaName), ", \"step_name\": "...)
-		dst = append(document.AppendString(dst, r.StepName), ", \"step_index\": "...)
-		dst = append(strconv.AppendInt(dst, int64(r.StepIndex), 10), ", \"status\": "...)
-		dst = append(document.AppendString(dst, r.Status), ", \"retention_until\": "...)
-		dst = append(r.RetentionUntil.AppendJSON(dst), ", \"size_bytes\": "...)
-		dst = append(strconv.AppendInt(dst, r.SizeBytes, 10), ", \"uncompressed_size_bytes\": "...)
-		dst = append(strconv.AppendInt(dst, r.RawSize, 10), ", \"modified_ns\": "...)
+		dst = appendID(append(dst, indexEntryHead...), r.ID)
+		dst = r.CreatedAt.AppendJSON(append(dst, indexCreatedAt...))
+		dst = document.AppendString(append(dst, indexSagaName...), r.SagaName)
+		dst = document.AppendString(append(dst, indexStepName...), r.StepName)
+		dst = strconv.AppendInt(append(dst, indexStepIndex...), int64(r.StepIndex), 10)
+		dst = document.AppendString(append(dst, indexStatus...), r.Status)
+		dst = r.RetentionUntil.AppendJSON(append(dst, indexRetention...))
+		dst = strconv.AppendInt(append(dst, indexSize...), r.SizeBytes, 10)
+		dst = strconv.AppendInt(append(dst, indexRawSize...), r.RawSize, 10)
 		modified := r.Modified
 		if r.Foreign || r.Gzip != r.GzipName {
 			modified = 0
 		}
-		dst = append(strconv.AppendInt(dst, modified, 10), '}')
+		dst = strconv.AppendInt(append(dst, indexModified...), modified, 10)
+		if r.GzipName {
+			dst = append(dst, indexGzip...)
+		}
+		dst = append(dst, '}')
 	}
-	if len(records) > 0 {
-		dst = append(dst, "\n  "...)
-	}
-	return append(dst, "]\n}\n"...)
+	return append(dst, indexTail...)
 }
+
+func appendID(dst []byte, id uuid.UUID) []byte { return append(dst, id.String()...) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -18,16 +19,27 @@ import (
 	"snapshotd/internal/store/catalog"
 )
 
-// loadSnapshots reads every saga's directory and checks its index against it.
+// loadSnapshots finds the snapshots of every saga: by its index, if nothing has changed
+// in its directory since that was written, else by looking at each file.
 func (s *Store) loadSnapshots(ctx context.Context) error {
+	s.catalog.Loading()
+	defer s.catalog.Loaded()
+	trust, err := openTrusting(&s.disk.layout)
+	if err != nil {
+		return err
+	}
+	defer trust.close() //nolint:errcheck // nothing was written
+	recalls := sync.Pool{New: func() any { return newRecall() }}
 	var loaded atomic.Int64
-	err := each(ctx, s.disk.snapshots(), func(e fs.DirEntry) error {
+	err = each(ctx, s.disk.snapshots(), func(e fs.DirEntry) error {
 		id, ok := sagaOf(e)
 		if !ok {
 			s.foreign(filepath.Join(s.disk.snapshots(), e.Name()))
 			return nil
 		}
-		n, err := s.loadSaga(id)
+		m := recalls.Get().(*recall)
+		defer recalls.Put(m)
+		n, err := s.loadSaga(trust, m, id)
 		if total := loaded.Add(int64(n)); total/10_000 != (total-int64(n))/10_000 {
 			s.cfg.Progress(int(total))
 		}
@@ -42,11 +54,11 @@ func (s *Store) loadSnapshots(ctx context.Context) error {
 			s.foreign(filepath.Join(s.disk.indexes(), e.Name()))
 			return nil
 		}
-		if info, err := e.Info(); err == nil {
-			s.indexer.size.Add(info.Size())
-		}
 		// loadSaga has seen to the sagas that have a directory.
-		if !exists(s.disk.saga(id)) {
+		if !s.catalog.Contains(id) && !exists(s.disk.saga(id)) {
+			if info, err := e.Info(); err == nil {
+				s.indexer.size.Add(info.Size())
+			}
 			s.indexer.changed(id)
 		}
 		return nil
@@ -55,7 +67,15 @@ func (s *Store) loadSnapshots(ctx context.Context) error {
 
 // loadSaga puts one saga into the catalogue and answers how many snapshots it
 // has. An index that is wrong is written again in a while.
-func (s *Store) loadSaga(id uuid.UUID) (int, error) {
+func (s *Store) loadSaga(trust *trusting, m *recall, id uuid.UUID) (int, error) {
+	if records, size, ok := m.saga(trust, id); ok {
+		s.indexer.size.Add(size)
+		s.enter(records)
+		return len(records), nil
+	}
+	if info, err := os.Lstat(s.disk.index(id)); err == nil {
+		s.indexer.size.Add(info.Size())
+	}
 	names, err := readNames(s.disk.saga(id))
 	if errors.Is(err, fs.ErrPermission) {
 		s.log.Error("the directory of a saga cannot be read; it stays where it is", "path", s.disk.saga(id), "err", err)
@@ -71,7 +91,6 @@ func (s *Store) loadSaga(id uuid.UUID) (int, error) {
 		trusted[index.Snapshots[i].ID.UUID] = &index.Snapshots[i]
 	}
 	var records []catalog.Record
-	settled := true
 	for found := range s.survey(id, names, trusted) {
 		if found.foreign {
 			s.foreign(filepath.Join(s.disk.saga(id), found.unreadable.Name))
@@ -79,10 +98,12 @@ func (s *Store) loadSaga(id uuid.UUID) (int, error) {
 		}
 		if found.record != nil {
 			records = append(records, *found.record)
+			continue
 		}
-		settled = s.admit(found) == nil && settled
+		s.admit(found)
 	}
 	slices.SortFunc(records, func(a, b catalog.Record) int { return b.Position().Compare(a.Position()) })
+	settled := s.enter(records)
 	if !settled || index.wrongFor(id, records) != "" || indexErr != nil && (len(records) > 0 || !errors.Is(indexErr, fs.ErrNotExist)) {
 		if indexErr != nil && !errors.Is(indexErr, fs.ErrNotExist) {
 			s.log.Warn("an index cannot be read and is written again", "path", s.disk.index(id), "err", indexErr)
@@ -90,6 +111,16 @@ func (s *Store) loadSaga(id uuid.UUID) (int, error) {
 		s.indexer.changed(id)
 	}
 	return len(records), nil
+}
+
+// enter puts records of one saga, newest first, into the catalogue, and reports whether
+// all of them are there then and no other has gone.
+func (s *Store) enter(records []catalog.Record) (settled bool) {
+	settled = true
+	for _, r := range s.catalog.InsertAll(records) {
+		settled = s.admit(finding{record: &r}) == nil && settled
+	}
+	return settled
 }
 
 var errShadowed = errors.New("a compressed file of the same id stands beside it, which counts")

@@ -90,6 +90,10 @@ func newStore(cfg Config) (*Store, error) {
 	s.cache.limit = cfg.Cache
 	s.buffers.New = func() any { return new([]byte) }
 	s.disk.base, s.disk.synced, s.disk.fs = base, cfg.Observer.Synced, cfg.FS
+	s.disk.settling = settling
+	if cfg.settled {
+		s.disk.settling = 0
+	}
 	s.disk.syncsAll = runtime.GOOS == "linux" && !cfg.syncEach // syncfs(2)
 	s.disk.failed, s.journal.disk = s.degrade, &s.disk
 	s.journal.wake, s.journal.stop = make(chan struct{}, 1), make(chan struct{})
