@@ -1,4 +1,4 @@
-.PHONY: run test race bench bench-peers bench-go lint fuzz faults e2e
+.PHONY: run test race bench bench-peers bench-go lint fuzz faults soak e2e
 
 run:            ## serve ./saga-snapshots on 127.0.0.1:7420
 	go run ./cmd/snapshotd
@@ -23,6 +23,9 @@ lint:           ## vet, staticcheck, golangci-lint, the OpenAPI document, the op
 
 fuzz:           ## every fuzz target for FUZZTIME each
 	.ci/fuzz $(or $(FUZZTIME),1m)
+
+soak:           ## slow clients, then five minutes of 256 clients: needs Linux, draws soak.svg
+	.ci/soak
 
 e2e:            ## the examples against the real daemon
 	examples/run

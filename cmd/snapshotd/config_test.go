@@ -26,6 +26,7 @@ func TestDefaults(t *testing.T) {
 		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem",
 		Durability: "full", MinFree: 64 << 20, CacheSize: 64 << 20, Listen: "127.0.0.1:7420",
 		CleanupInterval: duration(time.Minute), MaxBodySize: 16 << 20, MaxPageBytes: 32 << 20,
+		MaxInFlight: 1024, MaxInFlightBytes: 256 << 20,
 		ShutdownTimeout: duration(8 * time.Second), LogLevel: "info", LogFormat: "auto",
 	}
 	if cmd.name != "serve" || !reflect.DeepEqual(cmd.Serve, want) {
@@ -48,6 +49,8 @@ func TestEveryOption(t *testing.T) {
 		{"min-free", "1GiB", size(1 << 30), nil},
 		{"cache-size", "1GiB", size(1 << 30), nil},
 		{"listen", "[::1]:0", address("[::1]:0"), nil},
+		{"allowed-hosts", "snapshotd, Saga.Example.org", hosts("snapshotd,saga.example.org"), nil},
+		{"cors-origins", "https://console.example.org,http://localhost:3000", origins("https://console.example.org,http://localhost:3000"), nil},
 		{"metrics-listen", ":9420", address(":9420"), nil},
 		{"tokens-file", "/run/tokens", file("/run/tokens"), nil},
 		{"insecure-no-auth", "true", true, nil},
@@ -61,6 +64,8 @@ func TestEveryOption(t *testing.T) {
 		{"cleanup-interval", "0", duration(0), nil},
 		{"max-body-size", "64KiB", size(64 << 10), nil},
 		{"max-page-bytes", "10MB", size(10e6), nil},
+		{"max-in-flight", "64", count(64), nil},
+		{"max-in-flight-bytes", "1GiB", size(1 << 30), nil},
 		{"shutdown-timeout", "1m30s", duration(90 * time.Second), nil},
 		{"log-level", "debug", "debug", nil},
 		{"log-format", "json", "json", nil},
@@ -276,7 +281,7 @@ func TestReadme(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| Option | Variable | Default | Meaning |\n|---|---|---|---|\n")
 	for _, o := range optionTable(t) {
-		byDefault := ""
+		byDefault := "none"
 		if o.Default != "" {
 			byDefault = "`" + o.Default + "`"
 		}

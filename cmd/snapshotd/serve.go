@@ -63,6 +63,7 @@ func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) 
 	for _, name := range unknown {
 		log.Warn("a variable sets no option", "name", name)
 	}
+	limitMemory(log)
 	d := newDaemon(o, log)
 	d.hangUp = p.hangUp
 	if err := d.run(ctx, p.started); err != nil {
@@ -93,11 +94,18 @@ func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 		Logger:       log,
 		MaxBodySize:  int64(o.MaxBodySize),
 		MaxPageBytes: int64(o.MaxPageBytes),
+		AllowedHosts: o.allowedHosts(),
+		CORSOrigins:  o.CORSOrigins.list(),
+		Tokens:       d.tokens,
+		Redact:       o.Redact,
+
+		MaxInFlight:      int(o.MaxInFlight),
+		MaxInFlightBytes: o.maxInFlightBytes(log),
+		BodyTime:         func(n int64) time.Duration { return headerTimeout + transferTime(size(n)) },
+
 		Version:      api.VersionInfo{Version: b.version, Revision: b.revision, GoVersion: b.goVersion},
 		Metrics:      d.metrics.Handler(),
 		MetricsApart: o.MetricsListen != "",
-		Tokens:       d.tokens,
-		Redact:       o.Redact,
 		Observe:      d.metrics.Observe,
 		InFlight:     d.metrics.InFlight,
 		Rejected:     d.metrics.Rejected,

@@ -159,3 +159,44 @@ func (p *pointers) UnmarshalText(text []byte) error {
 	}
 	return nil
 }
+
+// A hosts value is a list of names without a port, separated by commas.
+type hosts string
+
+func (h *hosts) UnmarshalText(text []byte) error {
+	list, err := parseList(string(text), api.ParseHost, "names of hosts without a port were expected, such as snapshotd,saga.example.org")
+	*h = hosts(strings.Join(list, ","))
+	return err
+}
+
+func (h hosts) list() []string { return splitList(string(h)) }
+
+// An origins value is a list of what browsers send as Origin, separated by commas.
+type origins string
+
+func (o *origins) UnmarshalText(text []byte) error {
+	list, err := parseList(string(text), api.ParseOrigin, "origins were expected as browsers spell them, such as https://console.example.org,http://localhost:3000")
+	*o = origins(strings.Join(list, ","))
+	return err
+}
+
+func (o origins) list() []string { return splitList(string(o)) }
+
+func parseList(text string, parse func(string) (string, bool), want string) (list []string, err error) {
+	for _, entry := range splitList(text) {
+		entry, ok := parse(strings.TrimSpace(entry))
+		if !ok {
+			return nil, fmt.Errorf("%s, not %q", want, text)
+		}
+		list = append(list, entry)
+	}
+	return list, nil
+}
+
+// splitList answers nothing for an empty text.
+func splitList(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}

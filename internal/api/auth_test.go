@@ -74,6 +74,7 @@ func TestWhoIsNotKnown(t *testing.T) {
 		w.get("/v1/stats"+query).problem(401, "unauthorized")
 	}
 	req := httptest.NewRequest(http.MethodGet, "/v1/stats", nil)
+	req.Host = "localhost"
 	req.Header["Authorization"] = []string{"Bearer " + k.of["read"], "Bearer " + k.of["read"]}
 	rec := httptest.NewRecorder()
 	w.server.ServeHTTP(rec, req)

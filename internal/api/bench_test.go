@@ -54,13 +54,13 @@ var benchContext = `{"order_id": "ORD-00011", "amount": 253.08, "currency": "EUR
 func saveRequest(i int) *http.Request {
 	body := fmt.Sprintf(`{"saga_id": "%s", "saga_name": "order", "step_name": "step-%d", "step_index": %d, "status": "executing", "context": %s}`,
 		sagaID(i/10), i%10, i%10, benchContext)
-	r := httptest.NewRequest(http.MethodPut, "/v1/snapshots/"+snapshotID(i), strings.NewReader(body))
+	r := httptest.NewRequest(http.MethodPut, "http://localhost/v1/snapshots/"+snapshotID(i), strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	return r
 }
 
 func getRequest(path string, headers ...string) func(int) *http.Request {
-	r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	r := httptest.NewRequest(http.MethodGet, "http://localhost"+path, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

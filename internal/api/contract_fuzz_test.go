@@ -135,7 +135,7 @@ func (p *prober) look() string {
 		paths = append(paths, "/v1/sagas/"+id+"/replays?limit=1000")
 	}
 	for _, path := range paths {
-		req, err := http.NewRequest(http.MethodGet, "http://x"+path, nil)
+		req, err := http.NewRequest(http.MethodGet, "http://localhost"+path, nil)
 		if err != nil {
 			panic(err)
 		}
@@ -150,7 +150,7 @@ func (p *prober) look() string {
 }
 
 func (p *prober) try(t *rapid.T, r *drawn, mutated bool) {
-	req, err := http.NewRequest(r.op.method, "http://x"+r.uri(), strings.NewReader(r.body))
+	req, err := http.NewRequest(r.op.method, "http://localhost"+r.uri(), strings.NewReader(r.body))
 	if err != nil {
 		return // not even a request
 	}

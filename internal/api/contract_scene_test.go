@@ -225,6 +225,10 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 	case "rate_limited":
 		s.header = []string{"Authorization", "Bearer " + keys.of["admin"]}
 		return first(func() {})
+	case "host_not_allowed":
+		s.header = []string{"Host", "snapshotd.attacker.example"}
+	case "cross_origin":
+		s.header = []string{"Origin", "https://attacker.example"}
 	case "starting":
 		s.client.Transport = watch(t, direct{api.New(s.config)})
 	case "draining":

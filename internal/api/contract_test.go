@@ -163,6 +163,8 @@ func (c *contract) find(r *http.Request) (op *operation, methods []string) {
 func (c *contract) check(x *exchange) error {
 	op, methods := c.find(x.request)
 	switch {
+	case op == nil && x.status == http.StatusMisdirectedRequest:
+		return c.checkRouters(x, "Misdirected", x.status)
 	case methods == nil:
 		return c.checkRouters(x, "RouteNotFound", http.StatusNotFound)
 	case op == nil:

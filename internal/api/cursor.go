@@ -23,8 +23,8 @@ const (
 
 func appendCursor(dst []byte, at *saga.Position, pattern string, q *saga.Query) []byte {
 	dst = append(dst, cursorVersion)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(at.CreatedAt))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(at.StepIndex))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(at.CreatedAt)) // #nosec G115 -- the bits, whatever the sign
+	dst = binary.BigEndian.AppendUint32(dst, uint32(at.StepIndex)) // #nosec G115 -- likewise
 	dst = append(dst, at.ID[:]...)
 	return binary.BigEndian.AppendUint64(dst, listHash(pattern, q))
 }
@@ -39,8 +39,8 @@ func parseCursor(s, pattern string, q *saga.Query) (at saga.Position, ok bool) {
 	if err != nil || len(raw) != cursorSize || raw[0] != cursorVersion {
 		return at, false
 	}
-	at.CreatedAt = saga.Time(binary.BigEndian.Uint64(raw[1:]))
-	at.StepIndex = int32(binary.BigEndian.Uint32(raw[9:]))
+	at.CreatedAt = saga.Time(binary.BigEndian.Uint64(raw[1:])) // #nosec G115 -- the bits, whatever the sign
+	at.StepIndex = int32(binary.BigEndian.Uint32(raw[9:]))     // #nosec G115 -- likewise
 	copy(at.ID[:], raw[13:])
 	return at, binary.BigEndian.Uint64(raw[29:]) == listHash(pattern, q)
 }

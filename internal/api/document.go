@@ -43,7 +43,7 @@ func (c *call) sendDocument(find finder) error {
 		if part {
 			limit = math.MaxInt64
 		}
-		if *buf, err = appendAll(*buf, doc, limit); err != nil {
+		if *buf, err = c.appendAll(*buf, doc, limit); err != nil {
 			return unreadable(item, err)
 		}
 		text = *buf
@@ -127,8 +127,12 @@ func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte)
 	return nil
 }
 
-// unreadable names the snapshot whose document could not be read.
+// unreadable names the snapshot whose document could not be read, unless there is
+// no room to read it.
 func unreadable(item *archive.Item, err error) error {
+	if isOverload(err) {
+		return err
+	}
 	return &saga.CorruptError{ID: item.ID, Err: err}
 }
 

@@ -19,3 +19,6 @@ func Parameters() map[string][]string {
 	}
 	return known
 }
+
+// Load is what the requests under way cost, as it is counted.
+func (s *Server) Load() (requests, bytes int64) { return s.load.requests.Load(), s.load.bytes.Load() }

@@ -237,7 +237,7 @@ func TestAClientThatHangsUp(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	req := httptest.NewRequest(http.MethodGet, "/v1/snapshots", nil).WithContext(ctx)
+	req := httptest.NewRequest(http.MethodGet, "http://localhost/v1/snapshots", nil).WithContext(ctx)
 	w.server.ServeHTTP(httptest.NewRecorder(), req)
 	if status != 499 {
 		t.Error(status)

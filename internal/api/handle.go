@@ -34,6 +34,10 @@ type call struct {
 	started bool    // the header has been written
 	reading bool    // somebody has begun to read the body
 	body    *[]byte // borrowed; see readBody
+	sent    bodyReader
+	entered bool  // counted as under way
+	held    int64 // bytes of memory that are counted; see hold
+	beside  int64 // of these, what is held beside the buffer that is being filled
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -43,6 +47,7 @@ func (s *Server) endpoint(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{server: s, w: w, r: r, route: &rt}
 		exchangeOf(r).route = rt.pattern
+		defer c.leave()
 		defer c.recoverPanic()
 		err := c.prepare()
 		if err == nil {
@@ -50,9 +55,6 @@ func (s *Server) endpoint(rt route) http.HandlerFunc {
 		}
 		if err != nil {
 			c.fail(err)
-		}
-		if c.body != nil {
-			buffers.put(c.body)
 		}
 	}
 }
@@ -65,6 +67,9 @@ func (c *call) prepare() error {
 	}
 	if c.route.needsArchive() {
 		if err := c.server.gate(); err != nil {
+			return err
+		}
+		if err := c.enter(); err != nil {
 			return err
 		}
 		c.archive = c.server.archive.Load()
@@ -216,7 +221,8 @@ func (c *call) fail(err error) {
 	for name, value := range p.header {
 		c.w.Header().Set(name, value)
 	}
-	c.discardBody()
+	c.letGo()
+	c.discardBody(p.Code)
 	text, err := c.marshal(&p)
 	if err != nil {
 		panic(err)

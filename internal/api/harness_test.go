@@ -142,6 +142,10 @@ func (w *world) send(method, path string, body io.Reader, headers ...string) *an
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+			continue
+		}
 		if headers[i+1] == "" {
 			req.Header.Del(headers[i])
 			continue
@@ -331,7 +335,7 @@ const codes = `invalid_json invalid_field missing_field unknown_field duplicate_
 	snapshot_not_found saga_not_found replay_not_found checkpoint_not_found pointer_not_found route_not_found
 	method_not_allowed snapshot_conflict replay_conflict precondition_failed
 	body_too_large unsupported_media_type unsupported_encoding snapshot_unreadable internal unsupported_by_store
-	starting draining degraded outcome_unknown overloaded no_space
+	host_not_allowed cross_origin starting draining degraded outcome_unknown overloaded no_space
 	unauthorized insufficient_scope rate_limited`
 
 type codeSet struct {

@@ -80,9 +80,10 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		h := w.Header()
 		h.Set("X-Request-Id", e.id)
-		h.Set("X-Content-Type-Options", "nosniff")
+		h["X-Content-Type-Options"] = nosniff
+		h["Content-Security-Policy"] = noContent
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
-			h.Set("Cache-Control", "private, no-cache")
+			h["Cache-Control"] = privateNoCache
 		}
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
 		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}

@@ -73,7 +73,7 @@ func (c *call) readDocument(item *archive.Item, buf *[]byte) (*archive.Document,
 	}
 	defer doc.Close()
 	if doc.Text == nil {
-		if *buf, err = appendAll((*buf)[:0], doc, math.MaxInt64); err != nil {
+		if *buf, err = c.appendAll((*buf)[:0], doc, math.MaxInt64); err != nil {
 			return nil, unreadable(item, err)
 		}
 		doc.Text = *buf

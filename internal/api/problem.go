@@ -19,12 +19,14 @@ import (
 
 // Codes that are used in more than one place.
 const (
-	codeStarting     = "starting"
-	codeDraining     = "draining"
-	codeDegraded     = "degraded"
-	codeOverloaded   = "overloaded"
-	codeBodyTooLarge = "body_too_large"
-	codeInternal     = "internal"
+	codeStarting       = "starting"
+	codeDraining       = "draining"
+	codeDegraded       = "degraded"
+	codeOverloaded     = "overloaded"
+	codeBodyTooLarge   = "body_too_large"
+	codeHostNotAllowed = "host_not_allowed"
+	codeCrossOrigin    = "cross_origin"
+	codeInternal       = "internal"
 
 	codeUnauthorized      = "unauthorized"
 	codeInsufficientScope = "insufficient_scope"
@@ -34,7 +36,8 @@ const (
 // RejectReasons are the problem codes of requests that were turned away unseen,
 // as Config.Rejected hears of them.
 var RejectReasons = []string{
-	codeStarting, codeDraining, codeOverloaded, codeBodyTooLarge, codeUnauthorized, codeInsufficientScope, codeRateLimited,
+	codeStarting, codeDraining, codeOverloaded, codeBodyTooLarge, codeHostNotAllowed, codeCrossOrigin,
+	codeUnauthorized, codeInsufficientScope, codeRateLimited,
 }
 
 // retryAfter is in seconds, for the codes that go away by themselves.

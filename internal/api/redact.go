@@ -48,7 +48,7 @@ func (c *call) sendRedacted(find finder, part bool) error {
 	if text == nil {
 		buf := buffers.get(doc.Size)
 		defer buffers.put(buf)
-		if *buf, err = appendAll(*buf, doc, math.MaxInt64); err != nil {
+		if *buf, err = c.appendAll(*buf, doc, math.MaxInt64); err != nil {
 			return unreadable(item, err)
 		}
 		text = *buf

@@ -37,6 +37,13 @@ type Config struct {
 	Tokens *access.Tokens // of those who may come; nil = everybody may do everything
 	Redact []string       // pointers that are Redactable, masked for callers without the scope admin
 
+	AllowedHosts []string // names that requests may be for besides IP addresses and localhost, see ParseHost
+	CORSOrigins  []string // whose pages may call from a browser, see ParseOrigin
+
+	MaxInFlight      int                       // requests below /v1 at once; 0 = DefaultMaxInFlight
+	MaxInFlightBytes int64                     // of bodies and documents in memory at once; 0 = DefaultMaxInFlightBytes
+	BodyTime         func(int64) time.Duration // that a body of so many bytes may take; nil = as long as net/http lets it
+
 	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
 	InFlight func(delta int)                                            // requests under way
 	Rejected func(reason string)                                        // one of RejectReasons
@@ -57,6 +64,8 @@ type Server struct {
 	mux      *chi.Mux
 	operator *chi.Mux
 	mask     *document.Mask // nil = nothing is masked
+	browser  *browser
+	load     load
 	archive  atomic.Pointer[archive.Archive]
 	loading  atomic.Pointer[string]
 	draining atomic.Bool
@@ -73,6 +82,12 @@ func New(cfg Config) *Server {
 	if cfg.MaxPageBytes == 0 {
 		cfg.MaxPageBytes = DefaultMaxPageBytes
 	}
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.MaxInFlightBytes == 0 {
+		cfg.MaxInFlightBytes = DefaultMaxInFlightBytes
+	}
 	if cfg.NewRequestID == nil {
 		cfg.NewRequestID = newRequestID
 	}
@@ -85,7 +100,7 @@ func New(cfg Config) *Server {
 	if cfg.Rejected == nil {
 		cfg.Rejected = func(string) {}
 	}
-	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mask: newMask(cfg.Redact)}
+	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mask: newMask(cfg.Redact), browser: newBrowser(cfg.AllowedHosts, cfg.CORSOrigins)}
 	s.Loading("the store is being opened")
 	s.mux = s.newMux(routes)
 	s.operator = s.newMux(operatorRoutes)
@@ -102,7 +117,7 @@ func New(cfg Config) *Server {
 
 func (s *Server) newMux(routes []route) *chi.Mux {
 	mux := chi.NewMux()
-	mux.Use(s.observe, compress, headAsGet)
+	mux.Use(s.observe, s.guard, compress, headAsGet)
 	mux.NotFound(s.routeNotFound)
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) { s.methodNotAllowed(mux, w, r) })
 	for _, rt := range routes {
