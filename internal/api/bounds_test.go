@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"snapshotd/internal/api"
+	"snapshotd/internal/store/filestore"
 	"snapshotd/internal/store/memstore"
 )
 
@@ -94,7 +95,8 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 
 func TestBytesInMemoryAreBounded(t *testing.T) {
 	const kib = 1 << 10
-	w := newWorld(t, memstore.New(), func(cfg *api.Config) { cfg.MaxInFlightBytes = 900 * kib })
+	// Nothing is kept in memory between requests.
+	w := newWorld(t, openDirectory(t, filestore.Config{BasePath: t.TempDir()}), func(cfg *api.Config) { cfg.MaxInFlightBytes = 900 * kib })
 	large := whole("context", `{"a":"`+strings.Repeat("x", 400*kib)+`"}`)
 	for _, coding := range []string{"", "gzip", "zstd"} {
 		w.do("POST", "/v1/snapshots", pack(t, coding, large), "Content-Encoding", coding).is(201) // 512 KiB

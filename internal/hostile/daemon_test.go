@@ -268,17 +268,18 @@ func exchange(address, text string, half bool) ([]byte, error) {
 	}()
 	var all bytes.Buffer
 	some := make([]byte, 64<<10)
-	for first := true; ; first = false {
+	for closed := false; ; {
 		n, err := conn.Read(some)
 		all.Write(some[:n])
 		if err != nil {
 			<-sent
 			return all.Bytes(), nil
 		}
-		if first {
+		if goOn := all.Len() < 30 && bytes.HasPrefix(all.Bytes(), []byte("HTTP/1.1 100 ")); !closed && !goOn {
 			// Whatever else was understood as a request is answered before the end.
 			<-sent
 			_ = conn.(*net.TCPConn).CloseWrite()
+			closed = true
 		}
 	}
 }
