@@ -14,6 +14,8 @@ FROM scratch
 COPY --from=build /out/snapshotd /snapshotd
 COPY --from=build --chown=65532:65532 /out/root/ /
 USER 65532:65532
+# It does not start like this: name a tokens file with SNAPSHOTD_TOKENS_FILE, or set
+# SNAPSHOTD_INSECURE_NO_AUTH=true if nobody but its clients can reach the container.
 ENV SNAPSHOTD_LISTEN=0.0.0.0:7420 \
     SNAPSHOTD_BASE_PATH=/data \
     SNAPSHOTD_LOG_FORMAT=json

@@ -44,6 +44,7 @@ func (*benchDiskOptions) Help() string {
 type benchHTTPOptions struct {
 	ServeOptions []string           `arg:"" optional:"" name:"OPTION" help:"Options of serve, after --, for the daemon that is started."`
 	URL          string             `name:"url" placeholder:"URL" help:"Measure the daemon there, on this machine, instead of starting one. What is saved to it is deleted at the end."`
+	Token        string             `placeholder:"TOKEN" help:"Sent to daemons that were not started here; it needs the scopes read, write, replay and delete."`
 	BasePath     string             `placeholder:"DIR" help:"Started daemons keep their data in a temporary directory in here, which is removed at the end; by default among the system's temporary files."`
 	Compare      []bench.Comparison `sep:"none" placeholder:"NAME=WHAT" help:"Alternate with another daemon: the one at a URL, or one started with more options, separated by spaces. May be repeated."`
 	Seconds      seconds            `placeholder:"N" default:"2" help:"How long each cell is measured in one round."`
@@ -163,7 +164,7 @@ func (p *process) benchHTTP(ctx context.Context, o *benchHTTPOptions) (*bench.Re
 	return bench.HTTP(ctx, bench.HTTPConfig{
 		Plan:    bench.Plan{Clients: o.Clients, Time: time.Duration(o.Seconds), Rounds: int(o.Rounds)},
 		Program: bench.NewProgram(path, p.environ),
-		Dir:     o.BasePath, URL: o.URL, Options: o.ServeOptions, Compare: o.Compare,
+		Dir:     o.BasePath, URL: o.URL, Token: o.Token, Options: o.ServeOptions, Compare: o.Compare,
 		Operations: o.Operations,
 		NetHTTP:    o.Client == "net/http",
 		Progress:   p.progress(),

@@ -53,13 +53,17 @@ func TestBenchDisk(t *testing.T) {
 	nothingIn(t, dir)
 }
 
-// TestBenchHTTP measures a daemon it starts, another one, and one that runs.
+// TestBenchHTTP measures a daemon it starts, another one, and one that runs and asks
+// for a token.
 func TestBenchHTTP(t *testing.T) {
 	t.Parallel()
-	running := start(t, "--store=memory")
+	k := newKeyring(t)
+	token := k.token("measuring", "read,write,replay,delete")
+	running := start(t, "--store=memory", "--tokens-file="+k.path)
+	running.token = token
 	dir := t.TempDir()
 	code, out, errs := benchmarked(t.Context(), "http", "--seconds=0.02", "--rounds=1", "--clients=2", "--json", "--base-path", dir,
-		"--compare=compact=--pretty-json=no --store=memory", "--compare=running="+running.url, "--", "--enable-compression")
+		"--compare=compact=--pretty-json=no --store=memory", "--compare=running="+running.url, "--token="+token, "--", "--enable-compression")
 	var report benchReport
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK {
 		t.Fatalf("%d %v\n%s\n%s", code, err, out, errs)
@@ -83,7 +87,7 @@ func TestBenchHTTP(t *testing.T) {
 		t.Errorf("the one that runs keeps %s", body)
 	}
 
-	code, out, errs = benchmarked(t.Context(), "http", "--seconds=0.02", "--rounds=1", "--clients=1", "--client=net/http", "--url="+running.url)
+	code, out, errs = benchmarked(t.Context(), "http", "--seconds=0.02", "--rounds=1", "--clients=1", "--client=net/http", "--url="+running.url, "--token="+token)
 	if code != exitOK || !strings.Contains(out, "\nreplay     snapshotd        1 ") || !strings.Contains(out, "net/http's") {
 		t.Errorf("%d\n%s\n%s", code, out, errs)
 	}
@@ -177,7 +181,7 @@ func TestBenchHelp(t *testing.T) {
 		"bench --help":        {"\n  snapshotd bench disk [options] DIR ", "\n  snapshotd bench http [options] [-- OPTION ...] "},
 		"help bench":          {"bench COMMAND --help"},
 		"bench disk --help":   {"\nUsage: snapshotd bench disk [options] DIR\n", "\n  DIR  ", "\n  --clients=N,N  ", "(default 1,8,64)"},
-		"bench http --help":   {"\nUsage: snapshotd bench http [options] [-- OPTION ...]\n", "\n  --compare=NAME=WHAT  "},
+		"bench http --help":   {"\nUsage: snapshotd bench http [options] [-- OPTION ...]\n", "\n  --compare=NAME=WHAT  ", "As a variable --token is SNAPSHOTD_TOKEN.\n"},
 		"bench growth --help": {"\nUsage: snapshotd bench growth [options]\n", "\n  --max=N  ", "(default 100000)"},
 		"--help":              {"\n  snapshotd bench disk [options] DIR "},
 	} {
@@ -192,7 +196,7 @@ func TestBenchHelp(t *testing.T) {
 				t.Errorf("%s has a line of %d characters: %s", args, len(line)-1, line)
 			}
 		}
-		if strings.Contains(text, "ceiling [") || strings.HasPrefix(args, "bench") && strings.Contains(text, "variable") {
+		if strings.Contains(text, "ceiling [") || strings.HasPrefix(args, "bench") && strings.Contains(text, "SNAPSHOTD_BASE_PATH") {
 			t.Errorf("%s is\n%s", args, text)
 		}
 	}

@@ -24,7 +24,15 @@ type serveOptions struct {
 	Durability          string    `placeholder:"KIND" default:"full" enum:"full,relaxed" help:"full: a 2xx is on stable storage. relaxed: it is handed to the operating system, and a crash of the machine may lose the last seconds."`
 	MinFree             size      `placeholder:"SIZE" default:"64MiB" help:"With less space free on the disk nothing new is saved; reading and deleting go on."`
 	CacheSize           size      `placeholder:"SIZE" default:"64MiB" help:"Memory for the documents that were read last; that their files are unchanged is still looked up each time."`
-	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Whoever reaches it can read and delete everything."`
+	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Beyond this machine only with tokens."`
+	MetricsListen       address   `placeholder:"HOST:PORT" help:"Serve /metrics, /healthz and /readyz on this address, too, over plain HTTP and without tokens; /metrics then there only."`
+	TokensFile          file      `placeholder:"FILE" help:"Who may do what: a line for each token, made by snapshotd token new. Read again when it changes."`
+	InsecureNoAuth      bool      `default:"false" help:"Serve without tokens to whoever can reach the address, because something else keeps strangers out."`
+	RatePerToken        tokenRate `placeholder:"RATE" default:"0" help:"How many requests a second one token may send, and how many at once after a pause, such as 50 or 50:200; 0 = any number."`
+	Redact              pointers  `sep:"none" placeholder:"POINTER" help:"Mask the values that these JSON pointers lead to, below /context and /external_refs, in answers to callers without the scope admin; separated by commas, and may be repeated."`
+	TLSCert             file      `name:"tls-cert" placeholder:"FILE" help:"Serve over TLS with this certificate and its chain, in PEM. Read again when it changes."`
+	TLSKey              file      `name:"tls-key" placeholder:"FILE" help:"The key of the certificate, in PEM."`
+	TLSClientCA         file      `name:"tls-client-ca" placeholder:"FILE" help:"Take only clients with a certificate of these authorities, in PEM."`
 	DefaultRetention    duration  `placeholder:"TIME" default:"0" help:"How long snapshots are kept, from the save, that are saved without retention_until; 0 = for ever."`
 	MaxSnapshotsPerSaga count     `placeholder:"N" default:"0" help:"Beyond this many a saga's oldest snapshots are deleted when it is saved to; 0 = none are."`
 	CleanupInterval     duration  `placeholder:"TIME" default:"1m" help:"How often expired snapshots are deleted; 0 = only on request."`
@@ -44,19 +52,46 @@ func (o *serveOptions) Validate() error {
 	if o.MaxBodySize > maxBodySize {
 		return fmt.Errorf("--max-body-size (or %sMAX_BODY_SIZE): at most 48MiB was expected", prefix)
 	}
+	return o.validateAccess()
+}
+
+// validateAccess refuses what lets in more than was meant.
+func (o *serveOptions) validateAccess() error {
+	complain := func(option, format string, args ...any) error {
+		return fmt.Errorf("--%s (or %s): %s", option, variable(option), fmt.Sprintf(format, args...))
+	}
+	switch tokens := o.TokensFile != ""; {
+	case tokens && o.InsecureNoAuth:
+		return complain("insecure-no-auth", "this or --tokens-file was expected, not both")
+	case !tokens && !o.InsecureNoAuth && !o.Listen.loopback():
+		return complain("listen", "without tokens 127.0.0.1 or another address of this machine alone was expected, not %q.\n"+
+			"Make a token with \"snapshotd token new NAME --scope read,write\", put its line into a file and name that with --tokens-file;\n"+
+			"or, if something else keeps strangers out, give --insecure-no-auth (or %s)", o.Listen, variable("insecure-no-auth")+"=true")
+	case !tokens && o.RatePerToken.PerSecond > 0:
+		return complain("rate-per-token", "--tokens-file was expected beside it")
+	case !tokens && len(o.Redact) > 0:
+		return complain("redact", "--tokens-file was expected beside it: without tokens everybody is shown everything")
+	case o.TLSCert == "" && (o.TLSKey != "" || o.TLSClientCA != ""):
+		return complain("tls-cert", "a certificate was expected beside the key or the authorities")
+	case o.TLSCert != "" && o.TLSKey == "":
+		return complain("tls-key", "the key of the certificate was expected beside it")
+	}
 	return nil
 }
 
 // healthcheckOptions configure the question whether a daemon is alive.
 type healthcheckOptions struct {
-	URL    string  `name:"url" placeholder:"URL" default:"" help:"What to ask; by default /healthz at the address of --listen."`
-	Listen address `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address the daemon serves on."`
+	URL           string  `name:"url" placeholder:"URL" default:"" help:"What to ask; by default /healthz at the address of --metrics-listen, or of --listen."`
+	Listen        address `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address the daemon serves on."`
+	MetricsListen address `placeholder:"HOST:PORT" help:"The address it serves metrics and health on, if it has one. It is asked there when clients need certificates."`
+	TLSCert       file    `name:"tls-cert" placeholder:"FILE" help:"The certificate it serves with, if it does; no other is taken."`
 }
 
 // commands are what the program can do.
 type commands struct {
 	Serve       serveOptions       `cmd:"" default:"withargs" help:"Run the daemon. The default."`
 	Healthcheck healthcheckOptions `cmd:"" help:"Ask a daemon whether it is alive: exit code 0 or 1."`
+	Token       tokenCommands      `cmd:"" help:"Make tokens for --tokens-file."`
 	Verify      verifyOptions      `cmd:"" help:"Check a directory, or what a daemon answers."`
 	Bench       benchCommands      `cmd:"" help:"Measure what this machine can do."`
 	Version     struct{}           `cmd:"" help:"Print the version."`
@@ -123,18 +158,20 @@ func commandOf(node *kong.Node) string {
 	return command
 }
 
-// hasVariables reports whether a command's options are variables, too.
-func hasVariables(node *kong.Node) bool {
-	return node == nil || !strings.HasPrefix(commandOf(node), "bench")
-}
-
 // hasVariable reports whether an option of a command is a variable, too. Where the
-// data is may be said by one; to repair it is asked for, not configured.
+// data is may be said by one; to repair it is asked for, not configured. A token is
+// best said by one: everybody sees the arguments of a process.
 func hasVariable(node *kong.Node, option string) bool {
-	if node != nil && commandOf(node) == "verify" && option != "base-path" {
-		return false
+	if node == nil || option == "token" {
+		return true
 	}
-	return hasVariables(node)
+	switch command, _, _ := strings.Cut(commandOf(node), " "); command {
+	case "bench", "token":
+		return false
+	case "verify":
+		return option == "base-path"
+	}
+	return true
 }
 
 // variable is the name of an option's variable, "" if it has none.

@@ -24,11 +24,11 @@ func TestDefaults(t *testing.T) {
 	}
 	want := serveOptions{
 		BasePath: "./saga-snapshots", PrettyJSON: true, Store: "filesystem",
-		Durability: "full", MinFree: 64 << 20, Listen: "127.0.0.1:7420",
+		Durability: "full", MinFree: 64 << 20, CacheSize: 64 << 20, Listen: "127.0.0.1:7420",
 		CleanupInterval: duration(time.Minute), MaxBodySize: 16 << 20, MaxPageBytes: 32 << 20,
 		ShutdownTimeout: duration(8 * time.Second), LogLevel: "info", LogFormat: "auto",
 	}
-	if cmd.name != "serve" || cmd.Serve != want {
+	if cmd.name != "serve" || !reflect.DeepEqual(cmd.Serve, want) {
 		t.Errorf("by default it is %s with\n%+v, not\n%+v", cmd.name, cmd.Serve, want)
 	}
 }
@@ -38,22 +38,32 @@ func TestEveryOption(t *testing.T) {
 	values := []struct {
 		option, value string
 		want          any // in the field
+		with          []string
 	}{
-		{"base-path", "/srv/sagas", directory("/srv/sagas")},
-		{"enable-compression", "true", true},
-		{"pretty-json", "false", false},
-		{"store", "memory", "memory"},
-		{"durability", "relaxed", "relaxed"},
-		{"min-free", "1GiB", size(1 << 30)},
-		{"listen", ":0", address(":0")},
-		{"default-retention", "30d", duration(30 * 24 * time.Hour)},
-		{"max-snapshots-per-saga", "50", count(50)},
-		{"cleanup-interval", "0", duration(0)},
-		{"max-body-size", "64KiB", size(64 << 10)},
-		{"max-page-bytes", "10MB", size(10e6)},
-		{"shutdown-timeout", "1m30s", duration(90 * time.Second)},
-		{"log-level", "debug", "debug"},
-		{"log-format", "json", "json"},
+		{"base-path", "/srv/sagas", directory("/srv/sagas"), nil},
+		{"enable-compression", "true", true, nil},
+		{"pretty-json", "false", false, nil},
+		{"store", "memory", "memory", nil},
+		{"durability", "relaxed", "relaxed", nil},
+		{"min-free", "1GiB", size(1 << 30), nil},
+		{"cache-size", "1GiB", size(1 << 30), nil},
+		{"listen", "[::1]:0", address("[::1]:0"), nil},
+		{"metrics-listen", ":9420", address(":9420"), nil},
+		{"tokens-file", "/run/tokens", file("/run/tokens"), nil},
+		{"insecure-no-auth", "true", true, nil},
+		{"rate-per-token", "50:200", tokenRate{50, 200}, []string{"--tokens-file=x"}},
+		{"redact", "/context/card/number,/external_refs/a~1b", pointers{"/context/card/number", "/external_refs/a~1b"}, []string{"--tokens-file=x"}},
+		{"tls-cert", "cert.pem", file("cert.pem"), []string{"--tls-key=x"}},
+		{"tls-key", "key.pem", file("key.pem"), []string{"--tls-cert=x"}},
+		{"tls-client-ca", "ca.pem", file("ca.pem"), []string{"--tls-cert=x", "--tls-key=x"}},
+		{"default-retention", "30d", duration(30 * 24 * time.Hour), nil},
+		{"max-snapshots-per-saga", "50", count(50), nil},
+		{"cleanup-interval", "0", duration(0), nil},
+		{"max-body-size", "64KiB", size(64 << 10), nil},
+		{"max-page-bytes", "10MB", size(10e6), nil},
+		{"shutdown-timeout", "1m30s", duration(90 * time.Second), nil},
+		{"log-level", "debug", "debug", nil},
+		{"log-format", "json", "json", nil},
 	}
 	if n := reflect.TypeFor[serveOptions]().NumField(); n != len(values) {
 		t.Errorf("there are %d options and %d are tested", n, len(values))
@@ -70,11 +80,11 @@ func TestEveryOption(t *testing.T) {
 			{"flag over variable", []string{"--" + test.option + "=" + test.value}, []string{variable + "nonsense"}},
 		} {
 			t.Run(test.option+" by "+given.name, func(t *testing.T) {
-				cmd, err := parse(given.args, given.environ, io.Discard)
+				cmd, err := parse(append(given.args, test.with...), given.environ, io.Discard)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := reflect.ValueOf(cmd.Serve).Field(i).Interface(); got != test.want {
+				if got := reflect.ValueOf(cmd.Serve).Field(i).Interface(); !reflect.DeepEqual(got, test.want) {
 					t.Errorf("it is %v, not %v", got, test.want)
 				}
 			})
@@ -115,6 +125,28 @@ func TestUsageErrors(t *testing.T) {
 		{args: "--listen=localhost:http", wants: []string{"--listen", "host and a port"}},
 		{args: "--listen=:70000", wants: []string{"--listen", "host and a port"}},
 		{env: "SNAPSHOTD_LISTEN=nowhere", wants: []string{"--listen", "SNAPSHOTD_LISTEN", "nowhere"}},
+		{args: "--listen=0.0.0.0:7420", wants: []string{"--listen (or SNAPSHOTD_LISTEN): without tokens 127.0.0.1", `not "0.0.0.0:7420"`, "snapshotd token new NAME", "--tokens-file", "SNAPSHOTD_INSECURE_NO_AUTH=true"}},
+		{env: "SNAPSHOTD_LISTEN=:7420", wants: []string{"--listen", "--insecure-no-auth"}},
+		{args: "--listen=example.org:7420", wants: []string{"--listen", "--insecure-no-auth"}},
+		{args: "--listen=[fe80::1]:7420", wants: []string{"--listen", "--insecure-no-auth"}},
+		{args: "--tokens-file=", wants: []string{"--tokens-file", "SNAPSHOTD_TOKENS_FILE", "path of a file"}},
+		{args: "--tokens-file=x --insecure-no-auth", wants: []string{"--insecure-no-auth", "SNAPSHOTD_INSECURE_NO_AUTH", "--tokens-file", "not both"}},
+		{args: "--rate-per-token=5", wants: []string{"--rate-per-token", "SNAPSHOTD_RATE_PER_TOKEN", "--tokens-file"}},
+		{args: "--tokens-file=x --rate-per-token=fast", wants: []string{"--rate-per-token", "50:200", "fast"}},
+		{args: "--tokens-file=x --rate-per-token=5:0", wants: []string{"--rate-per-token", "5:0"}},
+		{args: "--tokens-file=x --rate-per-token=0:5", wants: []string{"--rate-per-token", "0:5"}},
+		{args: "--redact=/context/card", wants: []string{"--redact", "SNAPSHOTD_REDACT", "--tokens-file"}},
+		{args: "--tokens-file=x --redact=/context", wants: []string{"--redact", "below /context or /external_refs", `"/context"`}},
+		{args: "--tokens-file=x --redact=/context/a,/status", wants: []string{"--redact", `"/status"`}},
+		{args: "--tokens-file=x --redact=/context/~2", wants: []string{"--redact", `"/context/~2"`}},
+		{args: "--tls-key=x", wants: []string{"--tls-cert", "SNAPSHOTD_TLS_CERT"}},
+		{args: "--tls-client-ca=x", wants: []string{"--tls-cert"}},
+		{args: "--tls-cert=x", wants: []string{"--tls-key", "SNAPSHOTD_TLS_KEY"}},
+		{args: "--metrics-listen=", wants: []string{"--metrics-listen", "SNAPSHOTD_METRICS_LISTEN", "host and a port"}},
+		{args: "token new --scope=read", wants: []string{"NAME"}},
+		{args: "token new ops", wants: []string{"--scope"}},
+		{args: "token new ops --scope=all", wants: []string{"--scope: some of read, write, replay, delete, metrics, admin"}},
+		{args: "token new a,b --scope=read", wants: []string{"a name was expected: 1 to 64 letters"}},
 		{args: "--default-retention=30", wants: []string{"--default-retention", "SNAPSHOTD_DEFAULT_RETENTION", "30d", `"30"`}},
 		{args: "--default-retention=-1h", wants: []string{"--default-retention", "duration"}},
 		{args: "--max-snapshots-per-saga=-1", wants: []string{"--max-snapshots-per-saga", "SNAPSHOTD_MAX_SNAPSHOTS_PER_SAGA", "whole number"}},
@@ -244,7 +276,11 @@ func TestReadme(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| Option | Variable | Default | Meaning |\n|---|---|---|---|\n")
 	for _, o := range optionTable(t) {
-		fmt.Fprintf(&b, "| `--%s` | `%s` | `%s` | %s |\n", o.Name, variable(o.Name), o.Default, o.Help)
+		byDefault := ""
+		if o.Default != "" {
+			byDefault = "`" + o.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", o.Name, variable(o.Name), byDefault, o.Help)
 	}
 	want := before + begin + b.String() + end + after
 	if want == string(text) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -53,23 +54,32 @@ func (b *buffer) String() string {
 
 // A run is a daemon under test.
 type run struct {
-	t      *testing.T
-	url    string
-	log    buffer
-	client *http.Client
-	signal context.CancelFunc // as SIGTERM does
-	code   chan int
+	t         *testing.T
+	url       string
+	listening string // where it serves
+	log       buffer
+	client    *http.Client
+	token     string // sent with requests; "" = none is
+	hangUp    chan os.Signal
+	signal    context.CancelFunc // as SIGTERM does
+	code      chan int
 }
 
 // start runs the daemon until the test ends, on a port of its own.
-func start(t *testing.T, args ...string) *run {
+func start(t *testing.T, args ...string) *run { t.Helper(); return startAt(t, "", args...) }
+
+// startAt asks at another URL than where the daemon serves whether it is ready.
+func startAt(t *testing.T, operator string, args ...string) *run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &run{t: t, signal: cancel, code: make(chan int, 1), client: &http.Client{Transport: &http.Transport{}}}
+	r := &run{
+		t: t, signal: cancel, code: make(chan int, 1), client: &http.Client{Transport: &http.Transport{}},
+		hangUp: make(chan os.Signal, 1),
+	}
 	address := make(chan string, 1)
 	p := process{
 		args:   append([]string{"--listen=127.0.0.1:0"}, args...),
-		stdout: io.Discard, stderr: &r.log,
+		stdout: io.Discard, stderr: &r.log, hangUp: r.hangUp,
 		started: func(addr string) { address <- addr },
 	}
 	ended := make(chan struct{})
@@ -84,7 +94,8 @@ func start(t *testing.T, args ...string) *run {
 	})
 	select {
 	case addr := <-address:
-		r.url = "http://" + addr
+		r.listening = "http://" + addr
+		r.url = cmp.Or(operator, r.listening)
 	case code := <-r.code:
 		t.Fatalf("exit code %d\n%s", code, &r.log)
 	}
@@ -133,6 +144,9 @@ func (r *run) do(method, path, body string) (int, string) {
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
 	req.Header.Set("X-Request-Id", "test-1")
 	res, err := r.client.Do(req)

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 )
 
@@ -18,8 +22,12 @@ const healthcheckTimeout = 3 * time.Second
 // killed. With --url any other address may be asked.
 func (p *process) healthcheck(ctx context.Context, o *healthcheckOptions) int {
 	target, err := o.target()
+	var trusted *tls.Config
+	if err == nil && o.URL == "" && o.TLSCert != "" {
+		trusted, err = onlyCertificate(string(o.TLSCert))
+	}
 	if err == nil {
-		err = ask(ctx, target)
+		err = ask(ctx, target, trusted)
 	}
 	if err != nil {
 		p.complain("%v", err)
@@ -30,10 +38,17 @@ func (p *process) healthcheck(ctx context.Context, o *healthcheckOptions) int {
 }
 
 // target is what to ask: the URL, at /healthz if it has no path, or the same of
-// the address the daemon listens on.
+// an address the daemon listens on.
 func (o *healthcheckOptions) target() (string, error) {
 	if o.URL == "" {
-		host, port, err := net.SplitHostPort(string(o.Listen))
+		scheme, at := "http://", o.MetricsListen
+		if at == "" {
+			at = o.Listen
+			if o.TLSCert != "" {
+				scheme = "https://"
+			}
+		}
+		host, port, err := net.SplitHostPort(string(at))
 		if err != nil {
 			return "", err
 		}
@@ -43,7 +58,7 @@ func (o *healthcheckOptions) target() (string, error) {
 		case "::":
 			host = "::1"
 		}
-		return "http://" + net.JoinHostPort(host, port) + "/healthz", nil
+		return scheme + net.JoinHostPort(host, port) + "/healthz", nil
 	}
 	u, err := url.Parse(o.URL)
 	if err != nil {
@@ -55,7 +70,32 @@ func (o *healthcheckOptions) target() (string, error) {
 	return u.String(), nil
 }
 
-func ask(ctx context.Context, target string) error {
+// onlyCertificate has a client believe in the certificate of a file, whatever names
+// it has and however old it is: it is the daemon's own that is looked for.
+func onlyCertificate(path string) (*tls.Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s: a certificate in PEM was expected", path)
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // VerifyConnection is stricter
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if !bytes.Equal(s.PeerCertificates[0].Raw, block.Bytes) {
+				return errors.New("the certificate is not that of --tls-cert")
+			}
+			return nil
+		},
+	}, nil
+}
+
+// ask gets a URL; trusted says which certificates are believed in, nil = those that
+// the system does.
+func ask(ctx context.Context, target string, trusted *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
@@ -63,7 +103,7 @@ func ask(ctx context.Context, target string) error {
 		return err
 	}
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusted}, // and no proxy
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)

@@ -39,8 +39,8 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 		}
 	}
 	printOptions(&b, command.Flags)
-	if len(command.Flags) > 0 && hasVariables(command) {
-		b.WriteString("\n" + variablesOf(command) + " The option wins.\n")
+	if text := variablesOf(command); text != "" {
+		b.WriteString("\n" + text + "\nThe option wins.\n")
 	}
 	if command == ctx.Model.DefaultCmd {
 		b.WriteString(`TIME is 90s, 1h30m, 30d; SIZE is 65536, 64KiB, 10MB. Switches take =true and =false.
@@ -50,19 +50,24 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	return err
 }
 
-// variablesOf says which options are variables, too.
+// variablesOf says which options are variables, too; "" if none is.
 func variablesOf(command *kong.Node) string {
-	n := 0
+	var list []string
 	for _, flag := range command.Flags {
 		if hasVariable(command, flag.Name) {
-			n++
+			list = append(list, fmt.Sprintf("--%s is %s", flag.Name, variable(flag.Name)))
 		}
 	}
-	example := command.Flags[0].Name
-	if n == len(command.Flags) {
-		return fmt.Sprintf("Each option is a variable, too: --%s is %s.", example, variable(example))
+	switch len(list) {
+	case 0:
+		return ""
+	case len(command.Flags):
+		return "Each option is a variable, too: " + list[0] + "."
+	case 1:
+		return "As a variable " + list[0] + "."
+	default:
+		return "As variables " + strings.Join(list, ", ") + "."
 	}
-	return fmt.Sprintf("--%s is a variable, too: %s.", example, variable(example))
 }
 
 // usage is how a command is typed; the default one needs not be.

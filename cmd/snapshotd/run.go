@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -21,6 +22,7 @@ type process struct {
 	environ        []string // KEY=value
 	stdout, stderr io.Writer
 	started        func(addr string) // told the address that serve listens on; nil = nobody is
+	hangUp         chan os.Signal    // brings SIGHUP to serve; nil = nobody hangs up
 }
 
 // run does what the arguments say, until it is done or ctx ends, and answers the
@@ -39,6 +41,8 @@ func (p *process) run(ctx context.Context) int {
 		return exitOK
 	case "healthcheck":
 		return p.healthcheck(ctx, &cmd.Healthcheck)
+	case "token new":
+		return p.newToken(&cmd.Token.New)
 	case "verify":
 		return p.verify(ctx, &cmd.Verify)
 	case "bench disk", "bench http", "bench growth", "bench ceiling":

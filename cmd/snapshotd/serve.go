@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"snapshotd/internal/access"
 	"snapshotd/internal/api"
 	"snapshotd/internal/archive"
 	"snapshotd/internal/metrics"
@@ -40,6 +42,11 @@ type daemon struct {
 	http    *http.Server
 	serving atomic.Pointer[store.Store] // nil while loading and draining
 
+	operator    *http.Server   // of metrics and health; nil = they have none of their own
+	tokens      *access.Tokens // nil = none are asked for
+	certificate *certificate   // nil = no TLS
+	hangUp      chan os.Signal // SIGHUP; nil = nobody hangs up
+
 	underWay atomic.Int64 // requests
 
 	// users is held for reading by every request and by the janitor, so that the
@@ -56,7 +63,9 @@ func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) 
 	for _, name := range unknown {
 		log.Warn("a variable sets no option", "name", name)
 	}
-	if err := newDaemon(o, log).run(ctx, p.started); err != nil {
+	d := newDaemon(o, log)
+	d.hangUp = p.hangUp
+	if err := d.run(ctx, p.started); err != nil {
 		log.Error("snapshotd has failed", "err", err)
 		return exitFailure
 	}
@@ -65,7 +74,7 @@ func (p *process) serve(ctx context.Context, o *serveOptions, unknown []string) 
 
 func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 	b := buildInfo()
-	d := &daemon{options: o, log: log}
+	d := &daemon{options: o, log: log, tokens: newTokens(o)}
 	durability, compression := o.Durability, o.EnableCompression
 	if o.Store == "memory" {
 		durability, compression = "none", false
@@ -76,6 +85,7 @@ func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 		CleanUpInterval: time.Duration(o.CleanupInterval),
 		SyncTargets:     filestore.SyncTargets,
 		RejectReasons:   api.RejectReasons,
+		WatchedFiles:    watchedFiles,
 		Ready:           d.ready,
 		Logger:          log,
 	})
@@ -85,20 +95,35 @@ func newDaemon(o *serveOptions, log *slog.Logger) *daemon {
 		MaxPageBytes: int64(o.MaxPageBytes),
 		Version:      api.VersionInfo{Version: b.version, Revision: b.revision, GoVersion: b.goVersion},
 		Metrics:      d.metrics.Handler(),
+		MetricsApart: o.MetricsListen != "",
+		Tokens:       d.tokens,
+		Redact:       o.Redact,
 		Observe:      d.metrics.Observe,
 		InFlight:     d.metrics.InFlight,
 		Rejected:     d.metrics.Rejected,
 	})
-	d.http = &http.Server{
-		Handler:           http.HandlerFunc(d.handle),
+	d.http = d.newServer(d.api)
+	if o.TLSCert != "" {
+		d.certificate = &certificate{}
+		d.certificate.serve(d.http)
+	}
+	if o.MetricsListen != "" {
+		d.operator = d.newServer(d.api.Operator())
+	}
+	return d
+}
+
+func (d *daemon) newServer(handler http.Handler) *http.Server {
+	o := d.options
+	return &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.handle(handler, w, r) }),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout + transferTime(o.MaxBodySize),
 		WriteTimeout:      headerTimeout + transferTime(o.MaxBodySize) + answerTimeout + transferTime(o.MaxPageBytes),
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
-	return d
 }
 
 // transferTime is how long the slowest client may take for so many bytes, a day
@@ -107,14 +132,14 @@ func transferTime(s size) time.Duration {
 	return min(time.Duration(int64(s)/slowestClient), 24*60*60) * time.Second
 }
 
-func (d *daemon) handle(w http.ResponseWriter, r *http.Request) {
+func (d *daemon) handle(handler http.Handler, w http.ResponseWriter, r *http.Request) {
 	if !d.users.TryRLock() {
 		panic(http.ErrAbortHandler) // the store is being closed
 	}
 	defer d.users.RUnlock()
 	d.underWay.Add(1)
 	defer d.underWay.Add(-1)
-	d.api.ServeHTTP(w, r)
+	handler.ServeHTTP(w, r)
 }
 
 // ready is what /readyz says, for a scrape: the store is asked unmeasured.
@@ -130,6 +155,11 @@ func (d *daemon) ready() bool {
 
 // run listens, opens the store, serves until ctx ends, and drains.
 func (d *daemon) run(ctx context.Context, started func(addr string)) error {
+	stop, err := d.watch()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	listener, err := d.listen(ctx)
 	if err != nil {
 		return err
@@ -137,17 +167,21 @@ func (d *daemon) run(ctx context.Context, started func(addr string)) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	go func() {
-		if err := d.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := d.serveOn(listener); !errors.Is(err, http.ErrServerClosed) {
 			fail(fmt.Errorf("serving has failed: %w", err))
 		}
 	}()
+	if err := d.serveOperator(ctx, fail); err != nil {
+		_ = d.http.Close() // nobody has been answered anything but to wait
+		return err
+	}
 	if started != nil {
 		started(listener.Addr().String())
 	}
 	start := time.Now()
 	s, reportOnly, err := d.open(ctx)
 	if err != nil {
-		_ = d.http.Close() // nobody has been answered anything but to wait
+		d.close() // nobody has been answered anything but to wait
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			return ended(ctx)
 		}
@@ -191,20 +225,58 @@ func ended(ctx context.Context) error {
 }
 
 func (d *daemon) listen(ctx context.Context) (net.Listener, error) {
-	address := string(d.options.Listen)
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	listener, err := listenOn(ctx, "listen", d.options.Listen)
+	if err != nil {
+		return nil, err
+	}
+	d.log.Info("listening", "address", listener.Addr().String(), "version", buildInfo().version)
+	d.warnOfListening(listener.Addr())
+	return listener, nil
+}
+
+func listenOn(ctx context.Context, option string, at address) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(at))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("another program listens on %s already; choose another address with --listen or stop it", address)
+		return nil, fmt.Errorf("another program listens on %s already; choose another address with --%s or stop it", at, option)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	d.log.Info("listening", "address", listener.Addr().String(), "version", buildInfo().version)
-	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		d.log.Warn("whoever can reach this address can read and delete everything: there is no authentication yet",
-			"address", tcp.String())
-	}
 	return listener, nil
+}
+
+func (d *daemon) serveOn(listener net.Listener) error {
+	if d.certificate != nil {
+		return d.http.ServeTLS(listener, "", "")
+	}
+	return d.http.Serve(listener)
+}
+
+// serveOperator listens for those who ask for metrics and health alone.
+func (d *daemon) serveOperator(ctx context.Context, fail context.CancelCauseFunc) error {
+	if d.operator == nil {
+		return nil
+	}
+	listener, err := listenOn(ctx, "metrics-listen", d.options.MetricsListen)
+	if err != nil {
+		return err
+	}
+	d.log.Info("listening for metrics", "address", listener.Addr().String())
+	go func() {
+		if err := d.operator.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			fail(fmt.Errorf("serving metrics has failed: %w", err))
+		}
+	}()
+	return nil
+}
+
+// close closes connections and listeners; if that fails there is nothing to be
+// done about it.
+func (d *daemon) close() {
+	_ = d.http.Close()
+	if d.operator != nil {
+		_ = d.operator.Close()
+	}
 }
 
 // open opens the store; reportOnly if its directory is new to us. This is the
@@ -277,9 +349,13 @@ func (d *daemon) drain(ctx context.Context) bool {
 		case <-ctx.Done():
 		}
 	}
-	if err := d.http.Shutdown(ctx); err != nil {
+	err := d.http.Shutdown(ctx)
+	if d.operator != nil {
+		err = errors.Join(err, d.operator.Shutdown(ctx))
+	}
+	if err != nil {
 		d.log.Warn("requests did not end in time and are cut off", "timeout", timeout)
-		_ = d.http.Close() // of connections; there is nothing to be done about them
+		d.close()
 	}
 	unused := make(chan struct{})
 	go func() {

@@ -284,14 +284,14 @@ func TestWarnings(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var log buffer
 	p := process{
-		args: []string{"--listen=0.0.0.0:0", "--store=memory"}, environ: []string{"SNAPSHOTD_BASEPATH=/srv"},
+		args: []string{"--listen=0.0.0.0:0", "--store=memory", "--insecure-no-auth"}, environ: []string{"SNAPSHOTD_BASEPATH=/srv"},
 		stdout: io.Discard, stderr: &log,
 		started: func(string) { cancel() },
 	}
 	if code := p.run(ctx); code != exitOK {
 		t.Errorf("exit code %d\n%s", code, &log)
 	}
-	for _, want := range []string{`"name":"SNAPSHOTD_BASEPATH"`, "there is no authentication yet"} {
+	for _, want := range []string{`"name":"SNAPSHOTD_BASEPATH"`, "no tokens are asked for"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &log)
 		}
@@ -342,7 +342,7 @@ func TestHealthcheckGivesUp(t *testing.T) {
 	defer listener.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := ask(ctx, "http://"+listener.Addr().String()+"/healthz"); err == nil || errors.Is(err, io.EOF) {
+	if err := ask(ctx, "http://"+listener.Addr().String()+"/healthz", nil); err == nil || errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 }

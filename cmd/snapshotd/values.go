@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"snapshotd/internal/access"
+	"snapshotd/internal/api"
 )
 
 // The types of option values. Each says in its error what was expected; the
@@ -86,6 +89,17 @@ func (d *directory) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// A file is a path that is not empty.
+type file string
+
+func (f *file) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("the path of a file was expected, not an empty text")
+	}
+	*f = file(text)
+	return nil
+}
+
 // An address is a host, perhaps empty, and a port; port 0 lets the system choose.
 type address string
 
@@ -98,5 +112,50 @@ func (a *address) UnmarshalText(text []byte) error {
 		return fmt.Errorf("a host and a port were expected, such as 127.0.0.1:7420 or [::1]:7420, not %q", text)
 	}
 	*a = address(text)
+	return nil
+}
+
+// loopback reports whether only this machine can reach the address.
+func (a address) loopback() bool {
+	host, _, err := net.SplitHostPort(string(a))
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// A tokenRate is spelled as a number of requests a second and one of those at
+// once: 50:200. Without the second it is the first, rounded up; 0 = no bound.
+type tokenRate access.Rate
+
+func (r *tokenRate) UnmarshalText(text []byte) error {
+	errWant := fmt.Errorf("a number of requests a second was expected, perhaps with one of requests at once, such as 50, 0.5 or 50:200, not %q", text)
+	second, burst, both := strings.Cut(string(text), ":")
+	n, err := strconv.ParseFloat(second, 64)
+	if err != nil || !(n >= 0 && n <= 1e6) || both && n == 0 {
+		return errWant
+	}
+	*r = tokenRate{PerSecond: n, Burst: int(math.Ceil(n))}
+	if !both {
+		return nil
+	}
+	b, err := strconv.ParseUint(burst, 10, 31)
+	if err != nil || b == 0 {
+		return errWant
+	}
+	r.Burst = int(b)
+	return nil
+}
+
+// pointers are JSON pointers below the context or the external references of a
+// snapshot, separated by commas.
+type pointers []string
+
+func (p *pointers) UnmarshalText(text []byte) error {
+	for pointer := range strings.SplitSeq(string(text), ",") {
+		pointer = strings.TrimSpace(pointer)
+		if !api.Redactable(pointer) {
+			return fmt.Errorf("JSON pointers below /context or /external_refs were expected, such as /context/card/number, not %q", pointer)
+		}
+		*p = append(*p, pointer)
+	}
 	return nil
 }

@@ -17,6 +17,7 @@ type verifyOptions struct {
 	BasePath directory `placeholder:"DIR" default:"./saga-snapshots" help:"The directory to check, while no daemon works on it."`
 	Repair   bool      `help:"Mend what is found: write indexes again, replay the log, set modes, move what cannot be read to .snapshotd/quarantine/. Nothing that holds data is deleted."`
 	URL      string    `name:"url" placeholder:"URL" help:"Check what the daemon there answers instead of a directory."`
+	Token    string    `placeholder:"TOKEN" help:"Sent to the daemon at --url; it needs the scope read."`
 	JSON     bool      `name:"json" help:"Print the report for machines."`
 }
 
@@ -49,7 +50,7 @@ func (p *process) verify(ctx context.Context, o *verifyOptions) int {
 	show := &bar{w: p.stderr, on: isTerminal(p.stderr)}
 	v := &verification{URL: strings.TrimSuffix(o.URL, "/")}
 	if o.URL != "" {
-		err = v.online(ctx, show)
+		err = v.online(ctx, o.Token, show)
 	} else {
 		v.Report, err = filestore.Verify(ctx, filestore.VerifyConfig{
 			BasePath: string(o.BasePath), Repair: o.Repair, Progress: show.update,

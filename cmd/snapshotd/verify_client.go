@@ -19,6 +19,7 @@ import (
 // A remote is a daemon that is asked through its API.
 type remote struct {
 	url    string
+	token  string // "" = none is sent
 	client *http.Client
 }
 
@@ -29,8 +30,8 @@ const (
 	pageLimit     = 1000
 )
 
-func newRemote(target string) *remote {
-	return &remote{url: target, client: &http.Client{
+func newRemote(target, token string) *remote {
+	return &remote{url: target, token: token, client: &http.Client{
 		Timeout:       remoteTimeout,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: readers}, // and no proxy
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -65,6 +66,9 @@ func (r *remote) once(ctx context.Context, path string) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+path, nil)
 	if err != nil {
 		return 0, nil, err
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
 	res, err := r.client.Do(req)
 	if err != nil {

@@ -36,8 +36,8 @@ const (
 
 // online asks a daemon for everything, while others may change it: what does not
 // fit is asked for again before it is complained of.
-func (v *verification) online(ctx context.Context, show *bar) error {
-	w := &walk{remote: newRemote(v.URL), report: &filestore.Report{Findings: []filestore.Finding{}}, show: show, unreadable: map[uuid.UUID]bool{}}
+func (v *verification) online(ctx context.Context, token string, show *bar) error {
+	w := &walk{remote: newRemote(v.URL, token), report: &filestore.Report{Findings: []filestore.Finding{}}, show: show, unreadable: map[uuid.UUID]bool{}}
 	defer w.client.CloseIdleConnections()
 	var stats remoteStats
 	if err := w.decode(ctx, "/v1/stats", &stats); err != nil {

@@ -154,7 +154,7 @@ func TestVerifyHelp(t *testing.T) {
 			t.Errorf("a line of %d characters: %s", len(line)-1, line)
 		}
 	}
-	for _, want := range []string{"--base-path=DIR", "--repair ", "--url=URL", "--json ", "Exit code: 0", "--base-path is a variable, too: SNAPSHOTD_BASE_PATH"} {
+	for _, want := range []string{"--base-path=DIR", "--repair ", "--url=URL", "--json ", "Exit code: 0", "As variables --base-path is SNAPSHOTD_BASE_PATH, --token is SNAPSHOTD_TOKEN.\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}

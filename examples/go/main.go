@@ -53,12 +53,13 @@ type problem struct {
 func (p *problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
 
 type client struct {
-	url  string
-	http http.Client
+	url   string
+	token string // "" = none is asked for
+	http  http.Client
 }
 
 // call sends in and decodes the answer into out; either may be nil. Every request of this program carries its id and
-// may be repeated, so one that got no answer or a 503 is tried again.
+// may be repeated, so one that got no answer or a 429 or a 503 is tried again.
 func (c *client) call(method, path string, in, out any) error {
 	var body bytes.Buffer
 	if in != nil {
@@ -87,6 +88,9 @@ func (c *client) once(method, path string, body []byte, out any) (wait time.Dura
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return time.Second, err
@@ -106,7 +110,7 @@ func (c *client) once(method, path string, body []byte, out any) (wait time.Dura
 	if err := json.Unmarshal(answer, p); err != nil {
 		p.Detail = string(answer) // not from snapshotd, perhaps from a proxy
 	}
-	if resp.StatusCode == http.StatusServiceUnavailable {
+	if resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests {
 		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
 		wait = time.Duration(max(seconds, 1)) * time.Second
 	}
@@ -193,7 +197,6 @@ func run(c *client) error {
 		"replay_id":        uuid.NewString(),
 		"checkpoint_step":  "notify_customer",
 		"context_override": map[string]any{"email": "ada@example.org"},
-		"initiated_by":     "ada",
 	}, &prepared)
 	if err != nil {
 		return err
@@ -220,8 +223,9 @@ func run(c *client) error {
 
 func main() {
 	c := &client{
-		url:  cmp.Or(os.Getenv("SNAPSHOTD_URL"), "http://127.0.0.1:7420"),
-		http: http.Client{Timeout: 30 * time.Second},
+		url:   cmp.Or(os.Getenv("SNAPSHOTD_URL"), "http://127.0.0.1:7420"),
+		token: os.Getenv("SNAPSHOTD_TOKEN"),
+		http:  http.Client{Timeout: 30 * time.Second},
 	}
 	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -7,17 +7,19 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const base = process.env.SNAPSHOTD_URL ?? 'http://127.0.0.1:7420';
+const token = process.env.SNAPSHOTD_TOKEN; // where one is asked for
 
-// Every request here carries its id and may be repeated, so one that got no answer or a 503 is tried again.
+// Every request here carries its id and may be repeated, so one that got no answer or a 429 or a 503 is tried again.
 async function call(method, path, body) {
   const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
+  if (token) headers.Authorization = `Bearer ${token}`;
   for (let left = 4; ; left--) {
     let wait = 1;
     try {
       const answer = await fetch(base + path, { method, headers, body, signal: AbortSignal.timeout(30_000) });
       const text = await answer.text();
       if (answer.ok) return text;
-      if (answer.status !== 503 || left === 0) throw new Error(`${method} ${path}: ${text}`);
+      if (![429, 503].includes(answer.status) || left === 0) throw new Error(`${method} ${path}: ${text}`);
       wait = Number(answer.headers.get('Retry-After') ?? 1);
     } catch (error) {
       const unanswered = error instanceof TypeError || error.name === 'TimeoutError';
@@ -67,7 +69,6 @@ const request = {
   replay_id: randomUUID(),
   checkpoint_step: 'notify_customer',
   context_override: { email: 'ada@example.org' },
-  initiated_by: 'ada',
 };
 const prepared = await call('POST', `${saga}/replays`, JSON.stringify(request));
 const { resume } = JSON.parse(prepared);

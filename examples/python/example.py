@@ -27,7 +27,8 @@ async def main() -> None:
     start = datetime(2026, 1, 5, 10, 0, tzinfo=timezone.utc)
     context = {"order": "A-17", "serial": SERIAL, "email": "ada@example,org"}
 
-    async with SnapshotdStorage(os.environ.get("SNAPSHOTD_URL", "http://127.0.0.1:7420")) as storage:
+    url = os.environ.get("SNAPSHOTD_URL", "http://127.0.0.1:7420")
+    async with SnapshotdStorage(url, token=os.environ.get("SNAPSHOTD_TOKEN")) as storage:
         for index, step in enumerate(STEPS):
             failed = step == "notify_customer"
             snapshot = SagaSnapshot(
@@ -62,7 +63,6 @@ async def main() -> None:
             new_saga_id=uuid4(),
             checkpoint_step=checkpoint.step_name,
             replay_status=ReplayStatus.PENDING,
-            initiated_by="ada",
             context_override={"email": "ada@example.org"},
         )
         await storage.save_replay_log(replay)

@@ -3,7 +3,7 @@
 Copy this file next to your code and swap one line:
 
     storage = FilesystemSnapshotStorage("./saga-snapshots")
-    storage = SnapshotdStorage("http://127.0.0.1:7420")
+    storage = SnapshotdStorage("http://127.0.0.1:7420", token=os.environ.get("SNAPSHOTD_TOKEN"))
 
 It takes and returns sagaz's own SagaSnapshot and ReplayResult. Without sagaz it brings classes with the same
 attributes, so runtimes of your own can use it, too.
@@ -13,6 +13,8 @@ What differs from the library:
   SnapshotCaptureError, where the library overwrites.
 - A replay in a final state (success, failed, cancelled) stays there.
 - Times without an offset are taken as UTC.
+- With a token a replay is initiated by its caller. sagaz's default, "system", is left out for that; any other name than
+  the caller's own needs the scope admin. The token needs read, write and replay, and delete or admin for what they do.
 """
 
 from __future__ import annotations
@@ -94,11 +96,14 @@ class SnapshotdError(Exception):
 class SnapshotdStorage(SnapshotStorage):
     """Keeps snapshots and replay logs in a snapshotd.
 
-    Every request is safe to repeat, so one that got no answer or a 503 is tried again, `tries` times in all.
+    Every request is safe to repeat, so one that got no answer, a 429 or a 503 is tried again, `tries` times in all.
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:7420", *, tries: int = 5, timeout: float = 35):
+    def __init__(
+        self, url: str = "http://127.0.0.1:7420", *, token: str | None = None, tries: int = 5, timeout: float = 35
+    ):
         self._url = url.rstrip("/")
+        self._token = token
         self._tries = tries
         self._timeout = timeout
 
@@ -164,6 +169,8 @@ class SnapshotdStorage(SnapshotStorage):
             "created_at": _spell(replay_result.created_at),
             "completed_at": _spell(replay_result.completed_at),
         }
+        if self._token and replay_result.initiated_by == "system":
+            del body["initiated_by"]
         await self._request("PUT", f"/v1/replays/{replay_result.replay_id}", body=body)
 
     async def get_replay_log(self, replay_id: UUID) -> dict[str, Any] | None:
@@ -216,12 +223,14 @@ class SnapshotdStorage(SnapshotStorage):
     def _send(self, method: str, path: str, query: dict[str, Any], data: bytes | None) -> Any:
         url = self._url + quote(path) + ("?" + urlencode(query) if query else "")
         headers = {"Content-Type": "application/json"} if data else {}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         for left in reversed(range(self._tries)):
             try:
                 with urlopen(Request(url, data, headers, method=method), timeout=self._timeout) as answer:
                     return json.loads(answer.read() or "null")
             except HTTPError as error:
-                if error.code != 503 or not left:
+                if error.code not in (429, 503) or not left:
                     raise _problem(error) from None
                 after = error.headers.get("Retry-After", "")
                 pause = int(after) if after.isdigit() else 1

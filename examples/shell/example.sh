@@ -7,19 +7,22 @@
 set -eu
 
 base=${SNAPSHOTD_URL:-http://127.0.0.1:7420}
+token=${SNAPSHOTD_TOKEN:-} # where one is asked for
 saga=8a6e0804-2bd0-4672-b79d-d97027f9071a
 replay=c2b1f1a4-5e0c-4b7e-9a53-6d1f0c2e7b90
 serial=12345678901234567890123
 context='{"order":"A-17","serial":'$serial',"email":"ada@example,org"}'
 
-answer=$(mktemp)
-trap 'rm -f "$answer"' EXIT
+answer=$(mktemp) headers=$(mktemp)
+trap 'rm -f "$answer" "$headers"' EXIT
+[ -z "$token" ] || printf 'Authorization: Bearer %s\n' "$token" >"$headers"
 
-# curl repeats a request that got a 503, after the time that Retry-After says, or no connection. Each one here may be
+# curl repeats a request that got a 429 or a 503, after the time that Retry-After says, or no connection. Each one here may be
 # repeated. The answer goes to a file, which a repetition begins anew.
 call() {
   : >"$answer"
-  curl -sS --fail-with-body --max-time 30 --retry 4 --retry-connrefused --output "$answer" "$@" ||
+  # A file keeps the token out of the list of processes.
+  curl -sS --fail-with-body --max-time 30 --retry 4 --retry-connrefused --output "$answer" --header "@$headers" "$@" ||
     { cat "$answer" >&2; exit 1; }
   cat "$answer"
 }
@@ -64,8 +67,7 @@ echo "at 10:02:30 it was at $step, serial $kept"
 prepared=$(call "$base/v1/sagas/$saga/replays" --json '{
   "replay_id": "'$replay'",
   "checkpoint_step": "notify_customer",
-  "context_override": {"email": "ada@example.org"},
-  "initiated_by": "ada"
+  "context_override": {"email": "ada@example.org"}
 }')
 resume=$(printf '%s\n' "$prepared" | sed 's/.*"resume"://')
 corrected=$(printf '%s\n' "$resume" | sed 's/.*"context":\({[^}]*}\).*/\1/')

@@ -9,12 +9,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"snapshotd/internal/access"
 	"snapshotd/internal/api"
 	"snapshotd/internal/archive"
 	"snapshotd/internal/store/memstore"
@@ -22,13 +24,15 @@ import (
 
 // Requests that the document's schemas describe, at their bounds and beyond: none
 // is answered with a 5xx, every answer fits, a request that fits is not called
-// malformed, and one that is refused changes nothing.
+// malformed, and one that is refused changes nothing. Each is sent by a caller with
+// some scope, by one who is not known, or to a server that asks for no token; who
+// lacks the scope is refused, whatever the request.
 func TestRequestsOutOfTheContract(t *testing.T) { rapid.Check(t, holdToContract) }
 
 func FuzzContract(f *testing.F) { f.Fuzz(rapid.MakeFuzz(holdToContract)) }
 
 func holdToContract(t *rapid.T) {
-	p := newProber()
+	p := newProber(rapid.Bool().Draw(t, "tokens"))
 	operations := map[string]*operation{}
 	for _, op := range theContract().operations() {
 		operations[op.id] = op
@@ -37,6 +41,7 @@ func holdToContract(t *rapid.T) {
 	p.try(t, &drawn{op: operations["prepareReplay"], path: map[string]string{"saga_id": sagaID(1)}, header: jsonHeader(),
 		body: `{"checkpoint_step": "pay", "replay_id": "` + replayID(1) + `"}`}, false)
 	for range rapid.IntRange(1, 20).Draw(t, "requests") {
+		p.as(t)
 		r := drawRequest(t, operations[rapid.SampledFrom(sortedKeys(operations)).Draw(t, "operation")])
 		mutated := rapid.IntRange(0, 2).Draw(t, "mutated") == 0
 		if mutated {
@@ -55,17 +60,61 @@ type prober struct {
 	client *http.Client
 	found  []error
 	state  string
+	keys   *keys  // nil = no tokens are asked for
+	scope  string // of the caller; "" = it is not known
 }
 
-func newProber() *prober {
+// fuzzKeys are made once: what is drawn is whose token is sent.
+var fuzzKeys = sync.OnceValue(func() *keys {
+	k := &keys{tokens: access.NewTokens(access.Rate{}), of: map[string]string{}}
+	for _, name := range access.ScopeNames() {
+		scope, _ := access.ParseScopes(name)
+		k.of[name] = access.NewToken()
+		k.file += access.Line(name, k.of[name], scope) + "\n"
+	}
+	if err := k.tokens.Load([]byte(k.file)); err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// as chooses who sends what follows.
+func (p *prober) as(t *rapid.T) {
+	if p.keys != nil {
+		p.scope = rapid.SampledFrom(append(sortedKeys(p.keys.of), "admin", "admin", "")).Draw(t, "scope")
+	}
+}
+
+// token is the one that the caller sends, "" = none.
+func (p *prober) token() string {
+	if p.keys == nil {
+		return ""
+	}
+	return p.keys.of[p.scope]
+}
+
+// may reports whether the caller has what an operation needs.
+func (p *prober) may(op *operation) bool {
+	return p.keys == nil || op.scope() == "" || op.scope() == p.scope || p.scope == "admin"
+}
+
+func newProber(asks bool) *prober {
 	ids := 0
-	p := &prober{server: api.New(api.Config{
+	p := &prober{}
+	var tokens *access.Tokens
+	var redact []string
+	if asks {
+		p.keys, p.scope = fuzzKeys(), "admin"
+		tokens, redact = p.keys.tokens, []string{"/context/a", "/context/x/0", "/external_refs/a"}
+	}
+	p.server = api.New(api.Config{
+		Tokens: tokens, Redact: redact,
 		MaxBodySize: 256 << 10,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			fmt.Fprintln(w, "snapshotd_ready 1")
 		}),
-	})}
+	})
 	p.server.Serve(archive.New(archive.Config{
 		Store: memstore.New(), Indent: true,
 		Now:   func() time.Time { return time.Date(2026, 11, 22, 22, 8, 59, 119505000, time.UTC) },
@@ -90,6 +139,9 @@ func (p *prober) look() string {
 		if err != nil {
 			panic(err)
 		}
+		if p.keys != nil {
+			req.Header.Set("Authorization", "Bearer "+p.keys.of["admin"])
+		}
 		rec := httptest.NewRecorder()
 		p.server.ServeHTTP(rec, req)
 		b.Write(rec.Body.Bytes())
@@ -105,6 +157,9 @@ func (p *prober) try(t *rapid.T, r *drawn, mutated bool) {
 	for name, value := range r.header {
 		req.Header.Set(name, value)
 	}
+	if token := p.token(); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := p.client.Do(req)
 	if err != nil {
 		t.Fatalf("%s: %v", r, err)
@@ -115,6 +170,10 @@ func (p *prober) try(t *rapid.T, r *drawn, mutated bool) {
 		t.Fatalf("%s: %v", r, err)
 	}
 	now := p.look()
+	// Who may not name somebody else may try to.
+	claims := p.scope == "replay" && slices.ContainsFunc(r.members, func(m member) bool { return m.name == "initiated_by" })
+	// A mutated path may be none of the routes, which is told to everybody.
+	elsewhere := mutated && (resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed)
 	// The one refusal that is recorded.
 	recorded := strings.Contains(string(text), `"available_steps":`)
 	switch status := resp.StatusCode; {
@@ -122,6 +181,10 @@ func (p *prober) try(t *rapid.T, r *drawn, mutated bool) {
 		t.Fatalf("%s: %v", r, p.found)
 	case status >= 500:
 		t.Fatalf("%s: %d %s", r, status, text)
+	case !p.may(r.op) && !elsewhere && (p.scope == "" && status != 401 || p.scope != "" && status != 403):
+		t.Fatalf("%s: with the scope %q answered %d %s", r, p.scope, status, text)
+	case p.may(r.op) && (status == 401 || status == 403 && !claims):
+		t.Fatalf("%s: with the scope %q answered %d %s", r, p.scope, status, text)
 	case status >= 400 && now != p.state && !recorded:
 		t.Fatalf("%s: refused with %d, but it has changed\n%s\nto\n%s", r, status, p.state, now)
 	case !mutated && (status == 400 || status == 413 || status == 415):

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 
+	"snapshotd/internal/access"
 	"snapshotd/internal/api"
 	"snapshotd/internal/store/memstore"
 )
@@ -60,6 +62,51 @@ func TestParametersAreThoseOfTheContract(t *testing.T) {
 	}
 }
 
+// The scopes that the router asks for are those that the operations declare, both
+// ways, and each is asked for: without a token nothing is open that does not say so,
+// and a token with every other scope is not enough.
+func TestScopesAreThoseOfTheContract(t *testing.T) {
+	known := api.Scopes()
+	open := map[string]bool{"/healthz": true, "/readyz": true, "/version": true, "/openapi.yaml": true, "/openapi.json": true}
+	keys := newKeys(t, access.Rate{})
+	for _, op := range theContract().operations() {
+		method := op.method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		if served := known[method+" "+op.path].String(); served != op.scope() {
+			t.Errorf("%s: served with the scope %q, declared with %q", op.id, served, op.scope())
+		}
+		if open[op.path] != (op.scope() == "") {
+			t.Errorf("%s: the scope is %q", op.id, op.scope())
+		}
+		s := newScene(t, op, false, func(cfg *api.Config) { cfg.Tokens = keys.tokens })
+		delete(s.body, "initiated_by") // which is not each caller's to say
+		status := func(token string) int {
+			s.header = []string{"Authorization", token}
+			return s.send().status
+		}
+		if open[op.path] {
+			if got := status(""); got != http.StatusOK {
+				t.Errorf("%s: without a token %d", op.id, got)
+			}
+			continue
+		}
+		if got := status(""); got != http.StatusUnauthorized {
+			t.Errorf("%s: without a token %d", op.id, got)
+		}
+		for scope, token := range keys.of {
+			got := status("Bearer " + token)
+			if refused := got == http.StatusForbidden; refused == (scope == op.scope() || scope == "admin") || got == http.StatusUnauthorized {
+				t.Errorf("%s: with the scope %s %d", op.id, scope, got)
+			}
+		}
+		if got := status("Bearer " + keys.allBut(t, op.scope())); got != http.StatusForbidden {
+			t.Errorf("%s: with all scopes but %s and admin %d", op.id, op.scope(), got)
+		}
+	}
+}
+
 // HEAD is declared as GET is: with the same parameters and answers.
 func TestHeadIsDeclaredAsGetIs(t *testing.T) {
 	shape := func(op *openapi3.Operation) string {
@@ -69,6 +116,9 @@ func TestHeadIsDeclaredAsGetIs(t *testing.T) {
 		}
 		for status, response := range op.Responses.Map() {
 			refs = append(refs, status+" "+response.Ref)
+		}
+		if op.Security != nil {
+			refs = append(refs, fmt.Sprint(*op.Security))
 		}
 		slices.Sort(refs)
 		return strings.Join(refs, "\n")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"snapshotd/internal/access"
 	"snapshotd/internal/api"
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store/memstore"
@@ -132,6 +133,9 @@ var notThere = map[string]bool{
 	"snapshot_not_found": true, "saga_not_found": true, "replay_not_found": true, "checkpoint_not_found": true,
 }
 
+// askedFor are the codes of those who have to show a token.
+var askedFor = map[string]bool{"unauthorized": true, "insufficient_scope": true, "rate_limited": true}
+
 // storeErrors are the codes that begin in the store.
 var storeErrors = map[string]error{
 	"snapshot_unreadable":  &saga.CorruptError{ID: numbered(0xaaa, 7), Err: errors.New("torn")},
@@ -150,7 +154,14 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 	if code == "body_too_large" {
 		options = append(options, func(cfg *api.Config) { cfg.MaxBodySize = 10 })
 	}
-	s := newScene(t, op, !notThere[code] && code != "body_too_large", options...)
+	if code == "route_not_found" {
+		options = append(options, func(cfg *api.Config) { cfg.MetricsApart = true })
+	}
+	keys := newKeys(t, access.Rate{PerSecond: 0.1, Burst: 1})
+	if askedFor[code] {
+		options = append(options, func(cfg *api.Config) { cfg.Tokens = keys.tokens })
+	}
+	s := newScene(t, op, !notThere[code] && !askedFor[code] && code != "body_too_large", options...)
 	if err := storeErrors[code]; err != nil {
 		s.store.err = err
 		return s.send()
@@ -204,6 +215,16 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 		s.header = []string{"Content-Type", "text/plain"}
 	case "unsupported_encoding":
 		s.header = []string{"Content-Encoding", "br"}
+	case "unauthorized", "route_not_found":
+	case "insufficient_scope":
+		lacking := keys.of["read"]
+		if scope := op.scope(); scope == "read" {
+			lacking = keys.of["write"]
+		}
+		s.header = []string{"Authorization", "Bearer " + lacking}
+	case "rate_limited":
+		s.header = []string{"Authorization", "Bearer " + keys.of["admin"]}
+		return first(func() {})
 	case "starting":
 		s.client.Transport = watch(t, direct{api.New(s.config)})
 	case "draining":

@@ -27,6 +27,9 @@ type finder func(gzipped bool) (*archive.Item, *archive.Document, error)
 // that ?pointer leads to.
 func (c *call) sendDocument(find finder) error {
 	part := c.query.Has("pointer")
+	if c.redacts() {
+		return c.sendRedacted(find, part)
+	}
 	item, doc, err := find(!part && takesGzip(c.r))
 	if err != nil {
 		return err

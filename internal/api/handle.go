@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
+	"snapshotd/internal/access"
 	"snapshotd/internal/archive"
 	"snapshotd/internal/document"
 	"snapshotd/internal/saga"
@@ -27,6 +28,7 @@ type call struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	route   *route
+	caller  *access.Caller // nil where nobody was asked for, see authorize
 	query   url.Values
 	pretty  bool
 	started bool    // the header has been written
@@ -57,6 +59,10 @@ func (s *Server) endpoint(rt route) http.HandlerFunc {
 
 // prepare checks what is the same for every route.
 func (c *call) prepare() error {
+	if err := c.authorize(); err != nil {
+		c.pretty = wantsPretty(c.r)
+		return err
+	}
 	if c.route.needsArchive() {
 		if err := c.server.gate(); err != nil {
 			return err
@@ -206,6 +212,9 @@ func (c *call) fail(err error) {
 	}
 	if p.rejected() {
 		c.server.cfg.Rejected(p.Code)
+	}
+	for name, value := range p.header {
+		c.w.Header().Set(name, value)
 	}
 	c.discardBody()
 	text, err := c.marshal(&p)

@@ -176,7 +176,8 @@ func (a *answer) manners(method string) {
 	if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
 		a.w.Errorf("%s: %d without a problem document: %v %s", a.what, a.status, a.header, a.body)
 	}
-	if (a.status == http.StatusServiceUnavailable) != (a.header.Get("Retry-After") != "") {
+	comesBack := a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests
+	if comesBack != (a.header.Get("Retry-After") != "") {
 		a.w.Errorf("%s: %d with Retry-After %q", a.what, a.status, a.header.Get("Retry-After"))
 	}
 	if a.body != "" && a.header.Get("Content-Encoding") == "" && strings.Contains(a.header.Get("Content-Type"), "json") &&
@@ -330,7 +331,8 @@ const codes = `invalid_json invalid_field missing_field unknown_field duplicate_
 	snapshot_not_found saga_not_found replay_not_found checkpoint_not_found pointer_not_found route_not_found
 	method_not_allowed snapshot_conflict replay_conflict precondition_failed
 	body_too_large unsupported_media_type unsupported_encoding snapshot_unreadable internal unsupported_by_store
-	starting draining degraded outcome_unknown overloaded no_space`
+	starting draining degraded outcome_unknown overloaded no_space
+	unauthorized insufficient_scope rate_limited`
 
 type codeSet struct {
 	mu   sync.Mutex

@@ -57,9 +57,10 @@ func compress(next http.Handler) http.Handler {
 
 // An exchange is what the access log wants to know of a request.
 type exchange struct {
-	id    string
-	route string // a pattern of the table
-	err   error  // what the answer is a problem for
+	id     string
+	route  string // a pattern of the table
+	caller string // whose token it was; "" = not known
+	err    error  // what the answer is a problem for
 }
 
 type exchangeKey struct{}
@@ -153,7 +154,10 @@ func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took tim
 		attrs = append(attrs, slog.Any("err", e.err))
 	}
 	attrs = append(attrs, slog.String("request_id", e.id))
-	s.log.LogAttrs(context.Background(), level, "request", attrs...) // which would add the id once more
+	if e.caller != "" {
+		attrs = append(attrs, slog.String("caller", e.caller))
+	}
+	s.log.LogAttrs(context.Background(), level, "request", attrs...) // which would add those two once more
 }
 
 func remoteHost(r *http.Request) string {
@@ -192,7 +196,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// RequestIDHandler adds the id of the request in whose context a line is logged.
+// RequestIDHandler adds the id of the request in whose context a line is logged,
+// and whose token it brought.
 func RequestIDHandler(next slog.Handler) slog.Handler {
 	if h, ok := next.(requestIDHandler); ok {
 		return h
@@ -206,6 +211,9 @@ func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error 
 	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 		record = record.Clone()
 		record.AddAttrs(slog.String("request_id", e.id))
+		if e.caller != "" {
+			record.AddAttrs(slog.String("caller", e.caller))
+		}
 	}
 	return h.Handler.Handle(ctx, record)
 }

@@ -64,8 +64,8 @@ func (c *call) sendChunk(p *pageLayout) error {
 	return err
 }
 
-// readDocument answers the item's document with its Text, in buf unless it is in memory
-// elsewhere.
+// readDocument answers the item's document with its Text as the caller may see it,
+// in buf unless it is in memory elsewhere.
 func (c *call) readDocument(item *archive.Item, buf *[]byte) (*archive.Document, error) {
 	doc, err := item.Open(c.ctx(), false)
 	if err != nil {
@@ -77,6 +77,11 @@ func (c *call) readDocument(item *archive.Item, buf *[]byte) (*archive.Document,
 			return nil, unreadable(item, err)
 		}
 		doc.Text = *buf
+	}
+	if c.redacts() {
+		// Another document: what is derived from the whole one stays with that.
+		masked, err := c.redact(item, doc.Text)
+		return &archive.Document{Text: masked}, err
 	}
 	return doc, nil
 }

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
 	"snapshotd/internal/document"
@@ -24,11 +25,17 @@ const (
 	codeOverloaded   = "overloaded"
 	codeBodyTooLarge = "body_too_large"
 	codeInternal     = "internal"
+
+	codeUnauthorized      = "unauthorized"
+	codeInsufficientScope = "insufficient_scope"
+	codeRateLimited       = "rate_limited"
 )
 
 // RejectReasons are the problem codes of requests that were turned away unseen,
 // as Config.Rejected hears of them.
-var RejectReasons = []string{codeStarting, codeDraining, codeOverloaded, codeBodyTooLarge}
+var RejectReasons = []string{
+	codeStarting, codeDraining, codeOverloaded, codeBodyTooLarge, codeUnauthorized, codeInsufficientScope, codeRateLimited,
+}
 
 // retryAfter is in seconds, for the codes that go away by themselves.
 var retryAfter = map[string]string{
@@ -49,6 +56,9 @@ type problem struct {
 	ReplayID       uuid.UUID `json:"replay_id,omitzero"`
 	Reason         string    `json:"reason,omitzero"`
 	Checks         []check   `json:"checks,omitzero"`
+	Scope          string    `json:"scope,omitzero"`
+
+	header map[string]string // beside those of every problem
 }
 
 type fieldError struct {
@@ -160,7 +170,7 @@ func (s *Server) routeNotFound(w http.ResponseWriter, r *http.Request) {
 
 // methodNotAllowed answers where a pattern fits, but not with this method. The
 // router comes here with every method it does not know, whatever the path.
-func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+func (s *Server) methodNotAllowed(mux *chi.Mux, w http.ResponseWriter, r *http.Request) {
 	path := r.URL.RawPath
 	if path == "" {
 		path = r.URL.Path
@@ -171,7 +181,7 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		if method == http.MethodHead {
 			asked = http.MethodGet
 		}
-		if s.mux.Match(newRouteContext(), asked, path) {
+		if mux.Match(newRouteContext(), asked, path) {
 			allowed = append(allowed, method)
 		}
 	}

@@ -20,14 +20,21 @@ func prepareReplay(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.nameRequestInitiator(q); err != nil {
+		return err
+	}
 	prepared, created, err := c.archive.PrepareReplay(c.ctx(), id, q)
+	if err != nil {
+		return err
+	}
+	shown, err := c.redactedPrepared(prepared)
 	if err != nil {
 		return err
 	}
 	if created {
 		c.w.Header().Set("Location", "/v1/replays/"+prepared.Replay.ID.String())
 	}
-	c.write(createdOrOK(created), jsonType, layOutPrepared(prepared, c.pretty))
+	c.write(createdOrOK(created), jsonType, layOutPrepared(shown, c.pretty))
 	return nil
 }
 
@@ -49,6 +56,10 @@ func layOutPrepared(p *archive.PreparedReplay, indent bool) []byte {
 }
 
 func (c *call) sendReplay(status int, r *saga.Replay) error {
+	r, err := c.redactedReplay(r)
+	if err != nil {
+		return err
+	}
 	c.write(status, jsonType, append(r.AppendJSON(nil, c.pretty), '\n'))
 	return nil
 }
@@ -66,6 +77,9 @@ func putReplay(c *call) error {
 		return mismatch("replay_id")
 	}
 	d.ID, d.HasID = id, true
+	if err := c.nameRecordInitiator(d); err != nil {
+		return err
+	}
 	r, created, err := c.archive.SaveReplay(c.ctx(), d)
 	if err != nil {
 		return err
@@ -120,5 +134,9 @@ func listReplays(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, &replayPage{Replays: page.Replays, NextCursor: c.next(page.Next, q), Unreadable: page.Unreadable})
+	replays, err := c.redactedReplays(page.Replays)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, &replayPage{Replays: replays, NextCursor: c.next(page.Next, q), Unreadable: page.Unreadable})
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"snapshotd/internal/access"
 	"snapshotd/internal/archive"
+	"snapshotd/internal/document"
 )
 
 // Bounds that apply where a Config leaves them at 0.
@@ -29,7 +31,11 @@ type Config struct {
 	MaxPageBytes int64         // of the documents that a page brings, in bytes before compression; 0 = DefaultMaxPageBytes
 	Version      VersionInfo   // answered at /version
 	Metrics      http.Handler  // served at /metrics; nil = there is no such route
+	MetricsApart bool          // at that of Operations alone
 	NewRequestID func() string // nil = random
+
+	Tokens *access.Tokens // of those who may come; nil = everybody may do everything
+	Redact []string       // pointers that are Redactable, masked for callers without the scope admin
 
 	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
 	InFlight func(delta int)                                            // requests under way
@@ -49,6 +55,8 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	mux      *chi.Mux
+	operator *chi.Mux
+	mask     *document.Mask // nil = nothing is masked
 	archive  atomic.Pointer[archive.Archive]
 	loading  atomic.Pointer[string]
 	draining atomic.Bool
@@ -77,18 +85,30 @@ func New(cfg Config) *Server {
 	if cfg.Rejected == nil {
 		cfg.Rejected = func(string) {}
 	}
-	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mux: chi.NewMux()}
+	s := &Server{cfg: cfg, log: slog.New(RequestIDHandler(cfg.Logger.Handler())), mask: newMask(cfg.Redact)}
 	s.Loading("the store is being opened")
-	s.mux.Use(s.observe, compress, headAsGet)
-	s.mux.NotFound(s.routeNotFound)
-	s.mux.MethodNotAllowed(s.methodNotAllowed)
-	for _, rt := range routes {
-		s.mux.Method(rt.method, rt.pattern, s.endpoint(rt))
-	}
-	if cfg.Metrics != nil {
+	s.mux = s.newMux(routes)
+	s.operator = s.newMux(operatorRoutes)
+	if cfg.Metrics != nil && !cfg.MetricsApart {
 		s.mux.Method(http.MethodGet, metricsRoute.pattern, s.endpoint(metricsRoute))
 	}
+	if cfg.Metrics != nil {
+		open := metricsRoute
+		open.scope = access.Open
+		s.operator.Method(http.MethodGet, open.pattern, s.endpoint(open))
+	}
 	return s
+}
+
+func (s *Server) newMux(routes []route) *chi.Mux {
+	mux := chi.NewMux()
+	mux.Use(s.observe, compress, headAsGet)
+	mux.NotFound(s.routeNotFound)
+	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) { s.methodNotAllowed(mux, w, r) })
+	for _, rt := range routes {
+		mux.Method(rt.method, rt.pattern, s.endpoint(rt))
+	}
+	return mux
 }
 
 // Loading says how far opening the store has come; /readyz?verbose shows it.
@@ -104,11 +124,16 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // Routes are all routes, without HEAD, which works wherever GET does.
 func (s *Server) Routes() chi.Routes { return s.mux }
 
+// Operator serves metrics and health without asking for a token, for a listener
+// of their own.
+func (s *Server) Operator() http.Handler { return s.operator }
+
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // A route is one row of the table below.
 type route struct {
 	method, pattern string
+	scope           access.Scope // that a caller needs, where there are tokens
 	handle          func(*call) error
 	params          []string // known query parameters beside pretty
 }
@@ -125,38 +150,47 @@ func (rt *route) parameters() []string {
 // needsArchive is true for what is refused while starting and draining.
 func (rt *route) needsArchive() bool { return strings.HasPrefix(rt.pattern, "/v1/") }
 
-// metricsRoute is there when Config.Metrics is.
-var metricsRoute = route{"GET", "/metrics", metrics, nil}
+// metricsRoute is there when Config.Metrics is; at the operator's own listener it
+// is open.
+var metricsRoute = route{"GET", "/metrics", access.Metrics, metrics, nil}
+
+// operatorRoutes are those of the operator's own listener, beside metricsRoute.
+var operatorRoutes = []route{healthzRoute, readyzRoute}
+
+var (
+	healthzRoute = route{"GET", "/healthz", access.Open, healthz, nil}
+	readyzRoute  = route{"GET", "/readyz", access.Open, readyz, []string{"verbose"}}
+)
 
 var routes = []route{
-	{"PUT", "/v1/snapshots/{snapshot_id}", putSnapshot, nil},
-	{"POST", "/v1/snapshots", postSnapshot, nil},
-	{"GET", "/v1/snapshots/{snapshot_id}", getSnapshot, []string{"pointer"}},
-	{"DELETE", "/v1/snapshots/{snapshot_id}", deleteSnapshot, nil},
-	{"GET", "/v1/snapshots", searchSnapshots,
+	{"PUT", "/v1/snapshots/{snapshot_id}", access.Write, putSnapshot, nil},
+	{"POST", "/v1/snapshots", access.Write, postSnapshot, nil},
+	{"GET", "/v1/snapshots/{snapshot_id}", access.Read, getSnapshot, []string{"pointer"}},
+	{"DELETE", "/v1/snapshots/{snapshot_id}", access.Delete, deleteSnapshot, nil},
+	{"GET", "/v1/snapshots", access.Read, searchSnapshots,
 		[]string{"saga_name", "status", "step_name", "after", "before", "order", "limit", "cursor", "view"}},
 
-	{"GET", "/v1/sagas", listSagas,
+	{"GET", "/v1/sagas", access.Read, listSagas,
 		[]string{"saga_name", "status", "step_name", "after", "before", "order", "limit", "cursor"}},
-	{"GET", "/v1/sagas/{saga_id}", getSaga, nil},
-	{"GET", "/v1/sagas/{saga_id}/snapshots", listSnapshots,
+	{"GET", "/v1/sagas/{saga_id}", access.Read, getSaga, nil},
+	{"GET", "/v1/sagas/{saga_id}/snapshots", access.Read, listSnapshots,
 		[]string{"status", "step_name", "after", "before", "order", "limit", "cursor", "view"}},
-	{"GET", "/v1/sagas/{saga_id}/snapshots/latest", latestSnapshot,
+	{"GET", "/v1/sagas/{saga_id}/snapshots/latest", access.Read, latestSnapshot,
 		[]string{"step_name", "at", "status", "pointer"}},
-	{"DELETE", "/v1/sagas/{saga_id}/snapshots", deleteSaga, []string{"replays"}},
+	{"DELETE", "/v1/sagas/{saga_id}/snapshots", access.Delete, deleteSaga, []string{"replays"}},
 
-	{"POST", "/v1/sagas/{saga_id}/replays", prepareReplay, nil},
-	{"GET", "/v1/sagas/{saga_id}/replays", listReplays, []string{"order", "limit", "cursor"}},
-	{"PUT", "/v1/replays/{replay_id}", putReplay, nil},
-	{"PATCH", "/v1/replays/{replay_id}", patchReplay, nil},
-	{"GET", "/v1/replays/{replay_id}", getReplay, nil},
+	{"POST", "/v1/sagas/{saga_id}/replays", access.Replay, prepareReplay, nil},
+	{"GET", "/v1/sagas/{saga_id}/replays", access.Read, listReplays, []string{"order", "limit", "cursor"}},
+	{"PUT", "/v1/replays/{replay_id}", access.Replay, putReplay, nil},
+	{"PATCH", "/v1/replays/{replay_id}", access.Replay, patchReplay, nil},
+	{"GET", "/v1/replays/{replay_id}", access.Read, getReplay, nil},
 
-	{"GET", "/v1/stats", getStats, nil},
-	{"POST", "/v1/cleanup", cleanUp, []string{"dry_run"}},
+	{"GET", "/v1/stats", access.Read, getStats, nil},
+	{"POST", "/v1/cleanup", access.Admin, cleanUp, []string{"dry_run"}},
 
-	{"GET", "/healthz", healthz, nil},
-	{"GET", "/readyz", readyz, []string{"verbose"}},
-	{"GET", "/version", version, nil},
-	{"GET", "/openapi.yaml", openapiYAML, nil},
-	{"GET", "/openapi.json", openapiJSON, nil},
+	healthzRoute,
+	readyzRoute,
+	{"GET", "/version", access.Open, version, nil},
+	{"GET", "/openapi.yaml", access.Open, openapiYAML, nil},
+	{"GET", "/openapi.json", access.Open, openapiJSON, nil},
 }

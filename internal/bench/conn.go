@@ -25,6 +25,7 @@ type exchanger interface {
 // Content-Length or chunks.
 type conn struct {
 	address string
+	token   string // "" = none is sent
 	net     net.Conn
 	stop    func() bool // end watching the context
 	reader  *bufio.Reader
@@ -33,8 +34,8 @@ type conn struct {
 }
 
 // dial connects until ctx ends, which ends what is under way, too.
-func dial(ctx context.Context, address string) (*conn, error) {
-	c := &conn{address: address}
+func dial(ctx context.Context, address, token string) (*conn, error) {
+	c := &conn{address: address, token: token}
 	return c, c.redial(ctx)
 }
 
@@ -68,6 +69,9 @@ func (c *conn) do(ctx context.Context, method, path string, body []byte, want in
 	b := c.request[:0]
 	b = append(append(append(b, method...), ' '), path...)
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), c.address...)
+	if c.token != "" {
+		b = append(append(b, "\r\nAuthorization: Bearer "...), c.token...)
+	}
 	if body != nil {
 		b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
 		b = strconv.AppendInt(b, int64(len(body)), 10)

@@ -223,7 +223,7 @@ func (r *growthRun) cleanUps(ctx context.Context, subjects []*grown) (Row, error
 }
 
 func (g *grown) cleanUp(ctx context.Context) (time.Duration, error) {
-	c, err := dial(ctx, g.server.address)
+	c, err := dial(ctx, g.server.address, g.server.token)
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,7 @@ type HTTPConfig struct {
 	Program *Program // runs the ceiling, and the daemons that have no URL
 	Dir     string   // where those keep their data, in temporary directories; "" = the system's place for such
 	URL     string   // of the daemon to measure; "" = one is started
+	Token   string   // for daemons that have a URL; "" = none is sent
 	Options []string // of serve, for that one
 
 	Compare []Comparison // other daemons, to alternate with
@@ -159,7 +160,7 @@ func (r *httpRun) daemon(ctx context.Context, d Comparison) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.ordinary = r.NetHTTP
+	s.ordinary, s.token = r.NetHTTP, r.Token
 	ready, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	if err := s.ready(ready); err != nil {

@@ -18,6 +18,7 @@ import (
 // A Server is a Target that speaks our HTTP: a daemon, or the ceiling.
 type Server struct {
 	name, address string
+	token         string // "" = none is sent
 	directory     string
 	ordinary      bool // sessions use net/http's client
 }
@@ -59,9 +60,9 @@ func (s *Server) Directory() string { return s.directory }
 // Connect opens a connection.
 func (s *Server) Connect(ctx context.Context) (Session, error) {
 	if s.ordinary {
-		return &session{exchanger: newTransport(s.address)}, nil
+		return &session{exchanger: newTransport(s.address, s.token)}, nil
 	}
-	c, err := dial(ctx, s.address)
+	c, err := dial(ctx, s.address, s.token)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (s *Server) Connect(ctx context.Context) (Session, error) {
 
 // ask sends one request over a connection of its own.
 func (s *Server) ask(ctx context.Context, method, path string, body []byte, want int) ([]byte, error) {
-	c, err := dial(ctx, s.address)
+	c, err := dial(ctx, s.address, s.token)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (s *Server) remove(ctx context.Context, c *Corpus, sagas uint64) error {
 	errs := make(chan error, clients)
 	for i := range uint64(clients) {
 		go func() {
-			conn, err := dial(ctx, s.address)
+			conn, err := dial(ctx, s.address, s.token)
 			if err != nil {
 				errs <- err
 				return
@@ -161,7 +162,7 @@ func (s *session) List(ctx context.Context, c *Corpus, saga uint64) error {
 	return s.fetch(ctx, s.pathTo("/v1/sagas/", c.SagaID(saga), "/snapshots?limit=10"))
 }
 
-var replayRequest = []byte(`{"checkpoint_step":"` + Checkpoint + `","context_override":` + Override + `,"initiated_by":"bench"}`)
+var replayRequest = []byte(`{"checkpoint_step":"` + Checkpoint + `","context_override":` + Override + `}`)
 
 func (s *session) Replay(ctx context.Context, c *Corpus, saga uint64) error {
 	return s.send(ctx, http.MethodPost, s.pathTo("/v1/sagas/", c.SagaID(saga), "/replays"), replayRequest)

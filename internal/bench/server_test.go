@@ -145,7 +145,7 @@ func TestConn(t *testing.T) {
 			http.Error(w, "there is nothing", http.StatusNotFound)
 		}
 	}))
-	c, err := dial(t.Context(), server.address)
+	c, err := dial(t.Context(), server.address, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,12 +10,13 @@ import (
 // more of the machine than a conn does.
 type transport struct {
 	address string
+	token   string // "" = none is sent
 	client  *http.Client
 	body    bytes.Buffer // reused
 }
 
-func newTransport(address string) *transport {
-	return &transport{address: address, client: &http.Client{Transport: &http.Transport{
+func newTransport(address, token string) *transport {
+	return &transport{address: address, token: token, client: &http.Client{Transport: &http.Transport{
 		DisableCompression: true, // documents are compared as stored
 		MaxConnsPerHost:    1,
 	}}}
@@ -28,6 +29,9 @@ func (t *transport) do(ctx context.Context, method, path string, body []byte, wa
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+t.address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	if t.token != "" {
+		req.Header.Set("Authorization", "Bearer "+t.token)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")

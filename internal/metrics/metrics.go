@@ -36,6 +36,7 @@ type Config struct {
 	Compression       bool             // new snapshots are compressed
 	CleanUpInterval   time.Duration    // 0 = never
 	RejectReasons     []string         // all that Rejected is called with
+	WatchedFiles      []string         // all that Reloaded is called with
 	SyncTargets       []string         // all that SyncObserved is called with
 	Ready             func() bool      // asked at every scrape; nil = never ready
 	Now               func() time.Time // nil = time.Now
@@ -70,6 +71,9 @@ type Metrics struct {
 	requests *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	rejected *prometheus.CounterVec
+
+	reloads    *prometheus.CounterVec
+	lastReload *prometheus.GaugeVec
 }
 
 // succeeded are the series of an operation's calls that ended well.
@@ -111,6 +115,26 @@ func (m *Metrics) addProgram(cfg *Config) {
 		}
 		return 0
 	})
+	m.reloads = m.counters("snapshotd_config_reloads_total", "Attempts to read a file again that had changed, or because of SIGHUP.", "file", "result")
+	m.lastReload = m.gauges("snapshotd_config_last_reload_successful", "0 when a changed file cannot be used, and what it said before is in force; else 1.", "file")
+	for _, file := range cfg.WatchedFiles {
+		m.lastReload.WithLabelValues(file).Set(1)
+		for _, result := range []string{reloadOK, reloadError} {
+			m.reloads.WithLabelValues(file, result)
+		}
+	}
+}
+
+const reloadOK, reloadError = "ok", "error"
+
+// Reloaded counts an attempt to read a file again.
+func (m *Metrics) Reloaded(file string, ok bool) {
+	result, last := reloadOK, 1.0
+	if !ok {
+		result, last = reloadError, 0
+	}
+	m.reloads.WithLabelValues(file, result).Inc()
+	m.lastReload.WithLabelValues(file).Set(last)
 }
 
 func (m *Metrics) addStore(cfg *Config) {

@@ -107,7 +107,7 @@ func countSeries(t *testing.T, m *Metrics) int {
 }
 
 func TestCountersStartAtZero(t *testing.T) {
-	m := New(Config{RejectReasons: []string{"overloaded"}})
+	m := New(Config{WatchedFiles: []string{"tokens"}, RejectReasons: []string{"overloaded"}})
 	families := gather(t, m)
 	for _, d := range m.Table() {
 		if d.Type != "counter" {
@@ -308,4 +308,21 @@ type broken struct{ store.Store }
 
 func (broken) Stats(context.Context, saga.Time) (*store.Stats, error) {
 	return nil, errors.New("planted")
+}
+
+func TestReloads(t *testing.T) {
+	m := New(Config{WatchedFiles: []string{"tokens", "certificate"}})
+	const attempts, last = "snapshotd_config_reloads_total", "snapshotd_config_last_reload_successful"
+	if value(t, m, last, "tokens") != 1 || value(t, m, attempts, "tokens", "error") != 0 {
+		t.Error("at the start something has failed")
+	}
+	m.Reloaded("tokens", false)
+	m.Reloaded("certificate", true)
+	if value(t, m, last, "tokens") != 0 || value(t, m, attempts, "tokens", "error") != 1 || value(t, m, last, "certificate") != 1 {
+		t.Error("a failure does not show")
+	}
+	m.Reloaded("tokens", true)
+	if value(t, m, last, "tokens") != 1 || value(t, m, attempts, "tokens", "ok") != 1 {
+		t.Error("the end of a failure does not show")
+	}
 }

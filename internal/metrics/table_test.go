@@ -20,6 +20,8 @@ var update = flag.Bool("update", false, "rewrite the table of metrics in the REA
 const table = `
 snapshotd_build_info gauge version,revision,goversion
 snapshotd_ready gauge
+snapshotd_config_reloads_total counter file,result
+snapshotd_config_last_reload_successful gauge file
 snapshotd_store_info gauge store,durability,compression
 snapshotd_store_snapshots gauge status
 snapshotd_store_sagas gauge
@@ -94,7 +96,7 @@ func TestReadme(t *testing.T) {
 
 // TestGathered holds what a scrape brings against the table.
 func TestGathered(t *testing.T) {
-	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}})
+	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}, WatchedFiles: []string{"tokens"}})
 	save(t, a, `,"status":"completed"`)
 	m.Observe("GET", "/healthz", 200, time.Millisecond)
 	families := gather(t, m)
@@ -132,7 +134,7 @@ func TestGathered(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
-	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}})
+	m, a, _ := newArchive(t, Config{RejectReasons: []string{"overloaded"}, SyncTargets: []string{"file"}, WatchedFiles: []string{"tokens"}})
 	save(t, a, `,"status":"completed"`)
 	m.Observe("GET", "/healthz", 200, time.Millisecond)
 	problems, err := testutil.GatherAndLint(m.registry)

@@ -178,6 +178,7 @@ type ReplayRequest struct {
 	SnapshotID      uuid.NullUUID // that
 	ContextOverride []byte        // an object as spelled; nil = null
 	InitiatedBy     string
+	HasInitiatedBy  bool
 	DryRun          bool
 	NewSagaID       uuid.NullUUID
 	ReplayID        uuid.NullUUID
@@ -204,7 +205,7 @@ func ParseReplayRequest(body []byte) (*ReplayRequest, error) {
 		case "context_override":
 			q.ContextOverride = r.objectOrNull(m)
 		case "initiated_by":
-			q.InitiatedBy = r.name(m)
+			q.InitiatedBy, q.HasInitiatedBy = r.name(m), true
 		case "dry_run":
 			q.DryRun = r.bool(m)
 		case "new_saga_id":

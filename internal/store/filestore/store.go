@@ -128,8 +128,8 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 }
 
 func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+	_, err := lstat(path)
+	return err == nil || errors.Is(err, errNotRegular)
 }
 
 // known reports whether the id stands for anything, be it unreadable.

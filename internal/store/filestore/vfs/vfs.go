@@ -60,7 +60,7 @@ type OS struct {
 var _ FS = OS{}
 
 func (OS) Create(path string, mode fs.FileMode) (File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := create(path, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,27 @@
 
 package vfs
 
-import "os"
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// create makes a new file for writing. os.OpenFile would ask the network poller about
+// it, in vain, for as many system calls as the file is worth.
+func create(path string, mode fs.FileMode) (*os.File, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, uint32(mode.Perm()))
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), path), nil
+		case !errors.Is(err, unix.EINTR):
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
 
 func syncDir(f *os.File) error { return f.Sync() }
 

@@ -1,10 +1,15 @@
 package vfs
 
 import (
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
+
+func create(path string, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+}
 
 // syncDir does nothing: Windows cannot sync directories.
 func syncDir(*os.File) error { return nil }

@@ -83,15 +83,16 @@ type Log struct {
 	wake    chan struct{}
 	stopped chan struct{}
 
-	mu      sync.Mutex
-	queue   []*group // to be committed, the last one still gathering
-	next    uint64   // index of the next frame
-	mark    uint64   // frames below it are settled, and a frame on disk says so
-	marking uint64   // what the next frame is to say
-	latest  uint64   // one more than the index of the last frame with records
-	failed  error
-	closed  bool
-	freed   chan struct{} // closed, and made anew, when Release has freed a segment or the log has failed
+	mu         sync.Mutex
+	queue      []*group // to be committed, the last one still gathering
+	spareFrame []byte   // of a group that has been committed, for the next
+	next       uint64   // index of the next frame
+	mark       uint64   // frames below it are settled, and a frame on disk says so
+	marking    uint64   // what the next frame is to say
+	latest     uint64   // one more than the index of the last frame with records
+	failed     error
+	closed     bool
+	freed      chan struct{} // closed, and made anew, when Release has freed a segment or the log has failed
 
 	active *segment
 	full   []*segment // oldest first
@@ -178,10 +179,21 @@ func (l *Log) gathering(size int) *group {
 			return g
 		}
 	}
-	g := &group{frame: make([]byte, headerSize, headerSize+recordHead+size+4096), done: make(chan struct{})}
+	g := &group{frame: l.spareFrame, done: make(chan struct{})}
+	l.spareFrame = nil
+	if g.frame == nil {
+		g.frame = make([]byte, headerSize, headerSize+recordHead+size+frameRoom)
+	}
 	l.queue = append(l.queue, g)
 	return g
 }
+
+// Frames are made with room for more than one record, and kept up to a size that 64
+// writers of small records fill.
+const (
+	frameRoom = 16 << 10
+	keptFrame = 512 << 10
+)
 
 func (l *Log) signal() {
 	select {
@@ -320,11 +332,22 @@ func (l *Log) run() {
 			l.mu.Unlock()
 			if failed == nil {
 				failed = l.commit(g, index, mark)
+				l.recycle(g)
 			}
 			g.err = failed
 			close(g.done)
 		}
 	}
+}
+
+// recycle keeps a group's frame for another one.
+func (l *Log) recycle(g *group) {
+	if c := cap(g.frame); c > headerSize && c <= keptFrame {
+		l.mu.Lock()
+		l.spareFrame = g.frame[:headerSize]
+		l.mu.Unlock()
+	}
+	g.frame = nil
 }
 
 // commit brings a group to stable storage.
