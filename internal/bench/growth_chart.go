@@ -12,8 +12,8 @@ import (
 
 // Measures of the chart, in pixels.
 const (
-	chartWidth, chartHeight = 480, 420 // of one series
-	chartLeft, chartRight   = 64, 170
+	chartWidth, chartHeight = 500, 420 // of one series
+	chartLeft, chartRight   = 64, 190
 	chartTop, chartBottom   = 40, 44
 	labelHeight             = 14
 )
@@ -28,7 +28,7 @@ func (g *GrowthReport) WriteChart(w io.Writer) error {
 	series := slices.DeleteFunc([]*Series{g.Stored, g.InSaga}, func(s *Series) bool { return s == nil })
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="12">`+"\n",
 		chartWidth*len(series), chartHeight)
-	fmt.Fprintln(&b, `<style>text{fill:#57606a}line{stroke:#8c959f;stroke-opacity:.35}polyline{fill:none;stroke-width:2}`+
+	fmt.Fprintln(&b, `<style>text{fill:#6e7781}line{stroke:#8c959f;stroke-opacity:.35}polyline{fill:none;stroke-width:2}`+
 		`@media(prefers-color-scheme:dark){text{fill:#b1bac4}}</style>`)
 	for i, s := range series {
 		fmt.Fprintf(&b, `<g transform="translate(%d,0)">`+"\n", i*chartWidth)
