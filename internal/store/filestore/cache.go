@@ -5,7 +5,6 @@ import (
 	"container/list"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -65,26 +64,19 @@ func (c *cache) read(id uuid.UUID, path string, known fileState, dir *dirState) 
 // changed, none in it has been removed or replaced. (One that somebody writes to
 // in place is found changed when it is asked for by itself.)
 type dirState struct {
-	path string
-	when int64
-	done bool
+	disk  *disk
+	id    uuid.UUID // of the saga
+	asked bool
+	when  int64
 }
 
-// quietTime is how long a directory must not have changed for another change to show in
-// its time, whatever the granularity of that.
-const quietTime = time.Second
-
-// changed answers when the directory changed last, in nanoseconds, or 0 if the next change may
-// bear the same time. A nil one does not know.
+// changed answers when the directory changed last, see disk.changeTime. A nil one does not know.
 func (d *dirState) changed() int64 {
 	if d == nil {
 		return 0
 	}
-	if !d.done {
-		d.done = true
-		if when, err := changeTime(d.path); err == nil && time.Since(time.Unix(0, when)) > quietTime {
-			d.when = when
-		}
+	if !d.asked {
+		d.asked, d.when = true, d.disk.changeTime(d.id)
 	}
 	return d.when
 }

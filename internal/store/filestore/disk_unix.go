@@ -37,17 +37,6 @@ func lstat(path string) (fileState, error) {
 	return stateOfStat(path, &s, err)
 }
 
-// changeTime answers when something was last entered into a directory or left it, in
-// nanoseconds since the Unix epoch.
-func changeTime(path string) (int64, error) {
-	var s unix.Stat_t
-	err := ignoringEINTR(func() error { return unix.Lstat(path, &s) })
-	if err == nil && s.Mode&unix.S_IFMT != unix.S_IFDIR {
-		err = unix.ENOTDIR
-	}
-	return s.Mtim.Nano(), err
-}
-
 func stateOfStat(path string, s *unix.Stat_t, err error) (fileState, error) {
 	switch {
 	case err != nil:
@@ -72,7 +61,7 @@ func readKnown(path string, known fileState) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
 	var s unix.Stat_t
 	err = ignoringEINTR(func() error { return unix.Fstat(fd, &s) })
 	if now, err := stateOfStat(path, &s, err); err != nil || now != known {

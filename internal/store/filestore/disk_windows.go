@@ -1,7 +1,6 @@
 package filestore
 
 import (
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -42,9 +41,6 @@ func lstat(path string) (fileState, error) {
 	}
 	return stateOf(info), nil
 }
-
-// changeTime is not asked for: a directory's time says too little here.
-func changeTime(string) (int64, error) { return 0, errors.ErrUnsupported }
 
 // readKnown reads a whole file that is in the known state, else it is errNotKnown.
 func readKnown(path string, known fileState) ([]byte, error) {

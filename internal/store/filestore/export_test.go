@@ -23,3 +23,14 @@ func (c Config) Settled() Config {
 
 // Checkpoint settles the log.
 func (s *Store) Checkpoint() error { return s.journal.checkpoint() }
+
+// Remembered answers how many bytes the documents in memory take.
+func (s *Store) Remembered() int64 {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	var size int64
+	for _, e := range s.cache.entries {
+		size += e.Value.(*cached).size()
+	}
+	return size
+}

@@ -370,7 +370,7 @@ func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 	page := &store.Page{Next: next, Items: make([]store.Item, len(records))}
 	var dir *dirState
 	if q.SagaID.Valid && len(records) > 1 {
-		dir = &dirState{path: s.disk.saga(q.SagaID.UUID)}
+		dir = &dirState{disk: &s.disk, id: q.SagaID.UUID}
 	}
 	for i, r := range records {
 		page.Items[i] = s.item(r, dir)

@@ -33,7 +33,7 @@ func TestModel(t *testing.T) {
 func newHarness(dir string, below vfs.FS, compress bool) storetest.Harness {
 	disks := map[store.Store]*vfstest.Recorder{}
 	open := func(t *testing.T, base string, disk *vfstest.Recorder) store.Store {
-		s, err := filestore.Open(t.Context(), filestore.Config{BasePath: base, Compress: compress, Indent: true, FS: disk}.WithSegments(64<<10))
+		s, err := filestore.Open(t.Context(), filestore.Config{BasePath: base, Compress: compress, Indent: true, Cache: 64 << 10, FS: disk}.WithSegments(64<<10))
 		if err != nil {
 			t.Fatal(err)
 		}

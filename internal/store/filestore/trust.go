@@ -212,16 +212,26 @@ func plainTime(text []byte) (saga.Time, bool) {
 	return saga.Time(t.Unix()*1_000_000 + int64(field(20, 26))), true
 }
 
+// changeTime answers when a saga's directory was last changed; 0 if that is not known, or
+// so short a while ago that the next change may bear the same time.
+func (d *disk) changeTime(id uuid.UUID) int64 {
+	info, err := os.Lstat(d.saga(id))
+	if err != nil || !info.IsDir() {
+		return 0
+	}
+	changed := metadataTime(info)
+	if time.Now().UnixNano()-changed < int64(d.settling) {
+		return 0
+	}
+	return changed
+}
+
 // directoryTime answers when a saga's directory was last changed, if it is known to
 // hold just the files of these records ever since; else 0.
 func (d *disk) directoryTime(id uuid.UUID, records func() []catalog.Record) (list []catalog.Record, changed int64) {
-	info, err := os.Lstat(d.saga(id))
+	changed = d.changeTime(id)
 	list = records()
-	if err != nil || !info.IsDir() {
-		return list, 0
-	}
-	changed = metadataTime(info)
-	if changed == 0 || time.Now().UnixNano()-changed < int64(d.settling) {
+	if changed == 0 {
 		return list, 0
 	}
 	names, err := readNames(d.saga(id))

@@ -1,0 +1,168 @@
+package filestore_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store/filestore"
+)
+
+// caching opens a store that remembers what it has read, and that trusts directories at once.
+func caching(t *testing.T, dir string) *filestore.Store {
+	s := open(t, filestore.Config{BasePath: dir, Cache: 1 << 20}.Settled())
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// listed answers the documents of a saga as a list has them.
+func listed(t *testing.T, s *filestore.Store, sagaID string) (texts []string, err error) {
+	t.Helper()
+	page, err := s.List(t.Context(), &saga.Query{SagaID: uuid.NullUUID{UUID: uuid.MustParse(sagaID), Valid: true}, Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range page.Items {
+		doc, openErr := page.Items[i].Open(t.Context(), false)
+		if openErr != nil {
+			err = errors.Join(err, openErr)
+			continue
+		}
+		texts = append(texts, string(doc.AppendCompact(nil)))
+		doc.Close()
+	}
+	return texts, err
+}
+
+// What is remembered is not answered any more when its file has been taken away,
+// replaced, or written to.
+func TestRemembered(t *testing.T) {
+	one, two := document(idA, sagaA), document(idB, sagaA)
+	path := "snapshots/" + sagaA + "/" + idA + ".json"
+	for name, change := range map[string]struct {
+		change func(t *testing.T, path string)
+		want   string // of idA; "" = it is gone
+		inList bool   // a list notices, too
+	}{
+		"taken away": {func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+		}, "", true},
+		"replaced": {func(t *testing.T, path string) {
+			if err := errors.Join(os.WriteFile(path+"~", []byte(document(idA, sagaA, "pay", "ship")), 0o644), os.Rename(path+"~", path)); err != nil {
+				t.Error(err)
+			}
+		}, document(idA, sagaA, "pay", "ship"), true},
+		"written to": {func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte(document(idA, sagaA, "pay", "ship")), 0o644); err != nil {
+				t.Error(err)
+			}
+		}, document(idA, sagaA, "pay", "ship"), false},
+		"touched": {func(t *testing.T, path string) {
+			if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil {
+				t.Error(err)
+			}
+		}, one, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := lay(t, t.TempDir(), map[string]string{path: one, "snapshots/" + sagaA + "/" + idB + ".json": two})
+			s := caching(t, dir)
+			for range 2 {
+				if texts, err := listed(t, s, sagaA); err != nil || len(texts) != 2 {
+					t.Fatal(texts, err)
+				}
+			}
+			change.change(t, filepath.Join(dir, path))
+			wantInList := change.want
+			if !change.inList {
+				wantInList = one
+			}
+			texts, err := listed(t, s, sagaA)
+			switch {
+			case wantInList == "" && (!errors.Is(err, saga.ErrSnapshotNotFound) || len(texts) != 1):
+				t.Error("the list has", texts, err)
+			case wantInList != "" && (err != nil || len(texts) != 2 || !has(texts, wantInList)):
+				t.Errorf("the list has %q, %v", texts, err)
+			}
+			got, err := text(t, s, idA)
+			if change.want == "" {
+				if !errors.Is(err, saga.ErrSnapshotNotFound) {
+					t.Error(got, err)
+				}
+			} else if err != nil || got != change.want {
+				t.Error(got, err)
+			}
+			if got, err := text(t, s, idB); err != nil || got != two {
+				t.Error(got, err)
+			}
+		})
+	}
+}
+
+func has(texts []string, document string) bool {
+	for _, text := range texts {
+		if strings.ReplaceAll(document, " ", "") == text {
+			return true
+		}
+	}
+	return false
+}
+
+// An id that is deleted and saved again is answered anew.
+func TestRememberedNoLongerThanTheSnapshot(t *testing.T) {
+	s := caching(t, t.TempDir())
+	sn := snapshot(uuid.MustParse(sagaA), 1, "2026-01-01T00:00:00Z")
+	for i := range 10 {
+		sn.Context = []byte(`{"amount":` + string(rune('0'+i)) + `}`) // of one length, and within one tick of the clock
+		put(t, s, sn)
+		for range 2 {
+			if got, err := text(t, s, sn.ID.String()); err != nil || got != string(sn.AppendJSON(nil, true)) {
+				t.Fatal(got, err)
+			}
+		}
+		if _, err := s.Delete(t.Context(), sn.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// However much is read, no more is remembered than the limit, and what does not fit
+// is answered all the same.
+func TestRememberedIsBounded(t *testing.T) {
+	const limit = 64 << 10
+	s := open(t, filestore.Config{BasePath: t.TempDir(), Cache: limit})
+	defer s.Close()
+	sagaID := uuid.MustParse(sagaA)
+	var all []*saga.Snapshot
+	for i := range 100 {
+		sn := snapshot(sagaID, int32(i), "2026-01-01T00:00:00Z")
+		size := 500
+		if i%10 == 0 {
+			size = 100_000 // larger than all there is room for
+		}
+		sn.Context = []byte(`{"a":"` + string(bytes.Repeat([]byte{'x'}, size)) + `"}`)
+		put(t, s, sn)
+		all = append(all, sn)
+	}
+	for range 2 {
+		for _, sn := range all {
+			if got, err := text(t, s, sn.ID.String()); err != nil || got != string(sn.AppendJSON(nil, true)) {
+				t.Fatal(err)
+			}
+			if size := s.Remembered(); size > limit {
+				t.Fatalf("%d bytes are remembered", size)
+			}
+		}
+	}
+	if s.Remembered() < limit/2 {
+		t.Errorf("only %d bytes are remembered", s.Remembered())
+	}
+}
