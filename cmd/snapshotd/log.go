@@ -75,6 +75,9 @@ func (g *gatheredLog) flush() {
 
 // handOn writes what is there. If that fails there is nobody to tell.
 func (g *gatheredLog) handOn() {
+	if len(g.lines) == 0 {
+		return
+	}
 	_, _ = g.w.Write(g.lines)
 	g.lines = g.lines[:0]
 }
