@@ -22,11 +22,10 @@ func AppendIndent(dst, value []byte, level int) []byte {
 	if len(value) > indentFreely && whiteSpace(value, level) > maxWhiteSpace*len(value) {
 		return AppendCompact(dst, value)
 	}
-	if level == 0 {
-		return appendFormat(dst, value, indented...)
+	if level < len(indentedAt) {
+		return appendFormat(dst, value, indentedAt[level]...)
 	}
-	prefix := jsontext.WithIndentPrefix(strings.Repeat("  ", level))
-	return appendFormat(dst, value, append(indented[:len(indented):len(indented)], prefix)...)
+	return appendFormat(dst, value, indentedBy(level)...)
 }
 
 const (
@@ -66,7 +65,14 @@ var (
 	}
 	indented = append(compact[:len(compact):len(compact)],
 		jsontext.Multiline(true), jsontext.WithIndent("  "), jsontext.SpaceAfterColon(true))
+
+	// indentedAt are the options for the levels that values are put at.
+	indentedAt = [...][]jsontext.Options{indentedBy(0), indentedBy(1), indentedBy(2)}
 )
+
+func indentedBy(level int) []jsontext.Options {
+	return append(indented[:len(indented):len(indented)], jsontext.WithIndentPrefix(strings.Repeat("  ", level)))
+}
 
 func appendFormat(dst, value []byte, opts ...jsontext.Options) []byte {
 	out, err := jsontext.AppendFormat(dst, value, opts...)
