@@ -31,7 +31,7 @@ func (m *Metrics) addContent() {
 		snapshots:    m.constGauge("snapshotd_store_snapshots", "Snapshots stored; statuses that are not among the known ones are other.", "status"),
 		sagas:        m.constGauge("snapshotd_store_sagas", "Sagas with snapshots."),
 		replays:      m.constGauge("snapshotd_store_replays", "Replay records stored.", "status"),
-		size:         m.constGauge("snapshotd_store_size_bytes", "Bytes of the files of snapshots, indexes and replays, as stored.", "kind"),
+		size:         m.constGauge("snapshotd_store_size_bytes", "Bytes of the files of snapshots, indexes, replays and the log, as stored.", "kind"),
 		uncompressed: m.constGauge("snapshotd_store_uncompressed_size_bytes", "Bytes of the documents in the files of snapshots, before compression.", "kind"),
 		unreadable:   m.constGauge("snapshotd_store_unreadable_files", "Files that are named like a record but cannot be read as one.", "kind"),
 		expired:      m.constGauge("snapshotd_snapshots_expired", "Snapshots whose retention has ended, waiting for a clean-up."),
@@ -87,6 +87,7 @@ func (c *content) send(ch chan<- prometheus.Metric, stats *store.Stats) {
 	gauge(c.size, stats.SnapshotBytes, "snapshot")
 	gauge(c.size, stats.IndexBytes, "index")
 	gauge(c.size, stats.ReplayBytes, "replay")
+	gauge(c.size, stats.LogBytes, "log")
 	gauge(c.uncompressed, stats.UncompressedBytes, "snapshot")
 	gauge(c.unreadable, int64(stats.UnreadableSnapshots), "snapshot")
 	gauge(c.unreadable, int64(stats.UnreadableReplays), "replay")

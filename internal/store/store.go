@@ -213,6 +213,7 @@ type Stats struct {
 	SnapshotBytes     int64 // as stored
 	UncompressedBytes int64
 	IndexBytes        int64
+	LogBytes          int64 // of the files of the log, whatever is in them
 	ReplayBytes       int64
 
 	UnreadableSnapshots, UnreadableReplays int

@@ -415,6 +415,9 @@ func (s *Store) Stats(ctx context.Context, now saga.Time) (*store.Stats, error) 
 	stats.Replays, stats.ReplaysByStatus, stats.ReplayBytes, stats.UnreadableReplays = s.replays.Counts()
 	stats.UnreadableSnapshots += int(s.closed.Load())
 	stats.IndexBytes = s.indexer.size.Load()
+	if s.journal.log != nil {
+		stats.LogBytes = s.journal.log.Size()
+	}
 	var err error
 	stats.Disk, err = diskUsage(s.disk.base)
 	return stats, err

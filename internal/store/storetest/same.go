@@ -99,7 +99,7 @@ func (f *fixture) sameSnapshotStats(got, want *store.Stats) {
 func counts(s *store.Stats) store.Stats {
 	c := *s
 	c.Type, c.BasePath, c.Gzip, c.Durability, c.Disk = "", "", false, "", store.Disk{}
-	c.IndexBytes, c.ReplayBytes = 0, 0
+	c.IndexBytes, c.ReplayBytes, c.LogBytes = 0, 0, 0
 	c.SnapshotsByStatus, c.ReplaysByStatus = counted(s.SnapshotsByStatus), counted(s.ReplaysByStatus)
 	return c
 }

@@ -230,6 +230,22 @@ func (l *Log) Next() uint64 {
 	return l.next
 }
 
+// Size answers how many bytes the segments take on the disk.
+func (l *Log) Size() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.full {
+		n += s.size
+	}
+	for _, s := range l.free {
+		n += s.size
+	}
+	if l.active != nil {
+		n += l.active.size
+	}
+	return n
+}
+
 // Pending reports whether the log holds records that Release has not settled.
 func (l *Log) Pending() bool {
 	l.mu.Lock()

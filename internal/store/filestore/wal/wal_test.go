@@ -82,6 +82,34 @@ func TestRecordsAreRecoveredInOrder(t *testing.T) {
 	expect(t, recovered(t, dir), numbered(0, 200)...)
 }
 
+func TestSizeIsThatOfTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, 4096)
+	write(t, l, numbered(0, 200)...)
+	if err := l.Release(l.Next()); err != nil { // some segments are free then
+		t.Fatal(err)
+	}
+	write(t, l, numbered(0, 100)...)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var want int64
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want += info.Size()
+	}
+	if got := l.Size(); got != want {
+		t.Errorf("the size is %d, and the files have %d bytes", got, want)
+	}
+}
+
 func TestReleasedRecordsAreNotRecovered(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, 4096)
