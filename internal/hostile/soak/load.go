@@ -88,8 +88,8 @@ func (d *daemon) soak(ctx context.Context, clients int, length time.Duration) (*
 }
 
 func (d *daemon) one(ctx context.Context) (time.Duration, error) {
-	saga := rand.IntN(sagas) // #nosec G404 -- load
-	switch n := rand.IntN(100); {
+	saga := rand.IntN(sagas)      // #nosec G404 -- load
+	switch n := rand.IntN(100); { // #nosec G404 -- load
 	case n < 70:
 		return d.do(ctx, http.MethodPost, "/v1/snapshots", document(saga), http.StatusCreated)
 	case n < 95: // a saga that was not saved to yet has no latest

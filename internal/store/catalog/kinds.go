@@ -97,7 +97,7 @@ func number[T any](list *[]T, free *[]uint32) uint32 {
 	}
 	var none T
 	*list = append(*list, none)
-	return uint32(len(*list) - 1)
+	return uint32(len(*list) - 1) // #nosec G115 -- a count of what is in memory
 }
 
 func (k *kinds) text(n uint32) string { return k.texts.list[n].text }

@@ -19,10 +19,11 @@ const cachedFile = 256 << 10
 type cache struct {
 	limit int64 // bytes
 
-	mu      sync.Mutex
-	size    int64
-	entries map[uuid.UUID]*list.Element
-	used    list.List // of *cached, the last one used first
+	mu        sync.Mutex
+	size      int64
+	entries   map[uuid.UUID]*list.Element
+	used      list.List // of *cached, the last one used first
+	forgotten uint64    // how often forget was called
 }
 
 // A cached file is not changed any more, but for what is atomic.
@@ -39,14 +40,14 @@ const cachedExtra = 256
 
 // read reads a file; errNotKnown if it is not in the known state any more.
 func (c *cache) read(id uuid.UUID, path string, known fileState, dir *dirState) (*cached, error) {
-	f := c.find(id, known)
+	f, forgotten := c.find(id, known)
 	if f == nil {
 		data, err := readKnown(path, known)
 		if err != nil {
 			return nil, err
 		}
 		f = &cached{id: id, state: known, data: data}
-		c.keep(f)
+		c.keep(f, forgotten)
 		return f, nil
 	}
 	changed := dir.changed()
@@ -81,23 +82,29 @@ func (d *dirState) changed() int64 {
 	return d.when
 }
 
-func (c *cache) find(id uuid.UUID, known fileState) *cached {
+// find also answers how often something has been forgotten so far.
+func (c *cache) find(id uuid.UUID, known fileState) (*cached, uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[id]
 	if e == nil || e.Value.(*cached).state != known {
-		return nil
+		return nil, c.forgotten
 	}
 	c.used.MoveToFront(e)
-	return e.Value.(*cached)
+	return e.Value.(*cached), c.forgotten
 }
 
-func (c *cache) keep(f *cached) {
+// keep keeps a file that was read since find answered forgotten, unless something has been
+// forgotten meanwhile: it might be this one, and another one of the same size and time be in its place.
+func (c *cache) keep(f *cached, forgotten uint64) {
 	if f.size() > c.limit/32 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.forgotten != forgotten {
+		return
+	}
 	if e := c.entries[f.id]; e != nil {
 		c.drop(e)
 	}
@@ -114,6 +121,7 @@ func (c *cache) keep(f *cached) {
 func (c *cache) forget(id uuid.UUID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgotten++
 	if e := c.entries[id]; e != nil {
 		c.drop(e)
 	}

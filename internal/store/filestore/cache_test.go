@@ -166,3 +166,27 @@ func TestRememberedIsBounded(t *testing.T) {
 		t.Errorf("only %d bytes are remembered", s.Remembered())
 	}
 }
+
+// What is small only because it is compressed is not brought into memory whole.
+func TestLargeTextsStream(t *testing.T) {
+	s := open(t, filestore.Config{BasePath: t.TempDir(), Compress: true, Cache: 64 << 20})
+	defer s.Close()
+	sn := snapshot(uuid.MustParse(sagaA), 1, "2026-01-01T00:00:00Z")
+	sn.Context = []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)
+	put(t, s, sn)
+	item, err := s.Get(t.Context(), sn.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := item.Open(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer doc.Close()
+	if doc.Text != nil {
+		t.Errorf("%d bytes are in memory", len(doc.Text))
+	}
+	if got, err := text(t, s, sn.ID.String()); err != nil || got != string(sn.AppendJSON(nil, true)) {
+		t.Error(len(got), err)
+	}
+}

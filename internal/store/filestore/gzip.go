@@ -35,17 +35,18 @@ func plain(data []byte) (text []byte, gzipped bool, err error) {
 	if !isGzip(data) {
 		return data, false, nil
 	}
-	text, err = gunzip(data)
+	text, err = gunzip(data, maxFileSize)
 	return text, true, err
 }
 
-func gunzip(data []byte) ([]byte, error) {
+// gunzip decompresses at most limit bytes.
+func gunzip(data []byte, limit int64) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
-	if err == nil && len(text) > maxFileSize {
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(text)) > limit {
 		err = errTooLarge
 	}
 	return text, err

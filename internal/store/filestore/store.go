@@ -267,13 +267,14 @@ func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, dir *d
 // is errNotKnown, fs.ErrNotExist or errNotRegular.
 func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
 	path, known := s.path(r), fileState{r.SizeBytes, r.Modified}
-	if r.SizeBytes <= cachedFile && !r.Foreign {
+	small := r.SizeBytes <= cachedFile && (gzipped || !r.Gzip || r.RawSize <= cachedFile) // what is larger streams
+	if small && !r.Foreign {
 		file, err := s.cache.read(r.ID, path, known, dir)
 		if err != nil {
 			return nil, err
 		}
 		if r.Gzip && !gzipped {
-			text, err := gunzip(file.data)
+			text, err := gunzip(file.data, cachedFile)
 			if err != nil {
 				return nil, &saga.CorruptError{ID: r.ID, Err: err}
 			}
@@ -350,6 +351,7 @@ func (s *Store) recheck(ctx context.Context, old catalog.Record) (catalog.Record
 		return old, found.err
 	}
 	s.catalog.Remove(old.ID)
+	s.cache.forget(old.ID)
 	s.admit(found)
 	s.indexer.changed(old.SagaID)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 	"unicode/utf8"
 
@@ -212,6 +213,9 @@ func plainTime(text []byte) (saga.Time, bool) {
 	return saga.Time(t.Unix()*1_000_000 + int64(field(20, 26))), true
 }
 
+// coarsest is the granularity of times on FAT; old ext4, ext3 and HFS+ count whole seconds.
+const coarsest = 2 * time.Second
+
 // changeTime answers when a saga's directory was last changed; 0 if that is not known, or
 // so short a while ago that the next change may bear the same time.
 func (d *disk) changeTime(id uuid.UUID) int64 {
@@ -219,11 +223,18 @@ func (d *disk) changeTime(id uuid.UUID) int64 {
 	if err != nil || !info.IsDir() {
 		return 0
 	}
-	changed := metadataTime(info)
-	if time.Now().UnixNano()-changed < int64(d.settling) {
-		return 0
+	if changed := metadataTime(info); isSettled(changed, time.Now(), d.settling) {
+		return changed
 	}
-	return changed
+	return 0
+}
+
+// isSettled reports whether a change at now would bear another time than the last one.
+func isSettled(changed int64, now time.Time, settling time.Duration) bool {
+	if settling > 0 && changed%int64(time.Second) == 0 {
+		settling += coarsest // for all we know the filesystem counts in seconds
+	}
+	return now.UnixNano()-changed >= int64(settling)
 }
 
 // directoryTime answers when a saga's directory was last changed, if it is known to
@@ -243,7 +254,12 @@ func (d *disk) directoryTime(id uuid.UUID, records func() []catalog.Record) (lis
 		there[name] = true
 	}
 	for i := range list {
-		if r := &list[i]; r.Foreign || r.Gzip != r.GzipName || !there[snapshotName(r.ID, r.GzipName)] {
+		r := &list[i]
+		if r.Foreign || r.Gzip != r.GzipName || !there[snapshotName(r.ID, r.GzipName)] {
+			return list, 0
+		}
+		// Somebody may have put another file in the place of one of ours.
+		if now, err := lstat(filepath.Join(d.saga(id), snapshotName(r.ID, r.GzipName))); err != nil || now != (fileState{r.SizeBytes, r.Modified}) {
 			return list, 0
 		}
 	}

@@ -183,3 +183,27 @@ func TestRecentChangesAreNotTrusted(t *testing.T) {
 		t.Error("an index that was written at once trusts its directory")
 	}
 }
+
+// A file that was given another one's name behind the running store is seen at the
+// next start: the index does not vouch for its directory.
+func TestReplacedBehindTheRunningStore(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, filestore.Config{BasePath: dir}.Settled())
+	a := snapshot(uuid.MustParse(sagaA), 1, "2026-01-01T00:00:00Z")
+	put(t, s, a)
+	file := filepath.Join(dir, "snapshots", sagaA, a.ID.String()+".json")
+	other := *a
+	other.Status = "completed"
+	if err := errors.Join(os.WriteFile(file+"~", other.AppendJSON(nil, true), 0o644), os.Rename(file+"~", file)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, snapshot(uuid.MustParse(sagaA), 2, "2026-01-02T00:00:00Z"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, filestore.Config{BasePath: dir}.Settled())
+	defer s.Close()
+	if got := statuses(t, s)[a.ID]; got != "completed" {
+		t.Errorf("it is %s", got)
+	}
+}
