@@ -15,7 +15,8 @@ COPY --from=build /out/snapshotd /snapshotd
 COPY --from=build --chown=65532:65532 /out/root/ /
 USER 65532:65532
 # It does not start like this: name a tokens file with SNAPSHOTD_TOKENS_FILE, or set
-# SNAPSHOTD_INSECURE_NO_AUTH=true if nobody but its clients can reach the container.
+# SNAPSHOTD_INSECURE_NO_AUTH=true if nobody but its clients can reach the container. The
+# name that they ask for goes into SNAPSHOTD_ALLOWED_HOSTS.
 ENV SNAPSHOTD_LISTEN=0.0.0.0:7420 \
     SNAPSHOTD_BASE_PATH=/data \
     SNAPSHOTD_LOG_FORMAT=json

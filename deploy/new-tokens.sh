@@ -28,7 +28,8 @@ program() {
 
 # token NAME SCOPES FILE MODE keeps a new token in a file, and its line in the tokens file.
 token() {
-  made=$(program token new "$1" --scope "$2" 2>/dev/null)
+  made=$(program token new "$1" --scope "$2" 2>"$dir/said") || { cat "$dir/said" >&2; exit 1; }
+  rm -f "$dir/said"
   (umask 077; printf '%s\n' "$made" | sed -n 1p >"$3")
   chmod "$4" "$3"
   printf '%s\n' "$made" | sed -n 2p >>"$dir/snapshotd/tokens"
@@ -38,7 +39,8 @@ token() {
 # users of their own.
 mkdir -p "$dir"
 chmod 700 "$dir"
-mkdir -m 755 "$dir/snapshotd"
+mkdir -p "$dir/snapshotd"
+chmod 755 "$dir/snapshotd"
 token prometheus metrics "$dir/prometheus_token" 644
 token admin admin "$dir/admin_token" 600
 chmod 644 "$dir/snapshotd/tokens"

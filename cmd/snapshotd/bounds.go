@@ -16,9 +16,11 @@ import (
 // one listened on.
 func (o *serveOptions) allowedHosts() []string {
 	names := o.AllowedHosts.list()
-	if host, _, err := net.SplitHostPort(string(o.Listen)); err == nil {
-		if name, ok := api.ParseHost(host); ok {
-			names = append(names, name)
+	for _, a := range []address{o.Listen, o.MetricsListen} {
+		if host, _, err := net.SplitHostPort(string(a)); err == nil {
+			if name, ok := api.ParseHost(host); ok {
+				names = append(names, name)
+			}
 		}
 	}
 	return names

@@ -25,7 +25,7 @@ type serveOptions struct {
 	MinFree             size      `placeholder:"SIZE" default:"64MiB" help:"With less space free on the disk nothing new is saved; reading and deleting go on."`
 	CacheSize           size      `placeholder:"SIZE" default:"64MiB" help:"Memory for the documents that were read last; that their files are unchanged is still looked up each time."`
 	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Beyond this machine only with tokens."`
-	AllowedHosts        hosts     `placeholder:"NAMES" default:"" help:"Names, separated by commas, that requests may be for. IP addresses, localhost and the host of --listen always may; others are refused, for a web page can have its own name resolve to this machine."`
+	AllowedHosts        hosts     `placeholder:"NAMES" default:"" help:"Names, separated by commas, that requests may be for. IP addresses, localhost and the hosts of --listen and --metrics-listen always may; others are refused, for a web page can have its own name resolve to this machine."`
 	CORSOrigins         origins   `name:"cors-origins" placeholder:"ORIGINS" default:"" help:"Origins, separated by commas, whose web pages may call from a browser, such as https://console.example.org. Others can neither read nor change anything."`
 	MetricsListen       address   `placeholder:"HOST:PORT" help:"Serve /metrics, /healthz and /readyz on this address, too, over plain HTTP and without tokens; /metrics then there only."`
 	TokensFile          file      `placeholder:"FILE" help:"Who may do what: a line for each token, made by snapshotd token new. Read again when it changes."`
@@ -40,7 +40,7 @@ type serveOptions struct {
 	CleanupInterval     duration  `placeholder:"TIME" default:"1m" help:"How often expired snapshots are deleted; 0 = only on request."`
 	MaxBodySize         size      `placeholder:"SIZE" default:"16MiB" help:"The largest request body, after decompression; at most 48MiB."`
 	MaxPageBytes        size      `placeholder:"SIZE" default:"32MiB" help:"A page of a list ends early, with a cursor, when its documents exceed this."`
-	MaxInFlight         count     `placeholder:"N" default:"1024" help:"Requests that may be under way at once; beyond them 503 with Retry-After. Health and metrics are always answered."`
+	MaxInFlight         count     `placeholder:"N" default:"1024" help:"Requests that may be under way at once; beyond them 503 with Retry-After. Health and metrics are not counted."`
 	MaxInFlightBytes    size      `placeholder:"SIZE" default:"256MiB" help:"Bodies and documents that may be in memory at once; beyond them 503 with Retry-After. At most an eighth of the memory limit, if there is one."`
 	ShutdownTimeout     duration  `placeholder:"TIME" default:"8s" help:"How long requests may take to end after SIGTERM, before they are cut off."`
 	LogLevel            string    `placeholder:"LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`

@@ -32,6 +32,8 @@ type verification struct {
 	*filestore.Report
 	Left  int      `json:"left"`            // findings that are not repaired
 	Notes []string `json:"notes,omitempty"` // what could not be compared
+	// Incomplete says that the check was broken off.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // verify checks a directory or a daemon. Nothing has been checked, or not all of
@@ -59,7 +61,7 @@ func (p *process) verify(ctx context.Context, o *verifyOptions) int {
 	show.end()
 	// What was found before it failed is worth reading all the same.
 	if v.Report != nil {
-		v.Left = v.Report.Left()
+		v.Left, v.Incomplete = v.Report.Left(), err != nil
 		write := v.writeText
 		if o.JSON {
 			write = v.writeJSON
@@ -116,7 +118,11 @@ func (v *verification) writeText(w io.Writer) error {
 		fmt.Fprintf(&b, "Note: %s\n", note)
 	}
 	if len(v.Findings) == 0 {
-		b.WriteString("Nothing is wrong.\n")
+		if v.Incomplete {
+			b.WriteString("The check was broken off; nothing was wrong so far.\n")
+		} else {
+			b.WriteString("Nothing is wrong.\n")
+		}
 		_, err := io.WriteString(w, b.String())
 		return err
 	}

@@ -47,7 +47,7 @@ func (v *verification) online(ctx context.Context, token string, show *bar) erro
 	v.Report = w.report
 	v.BasePath = stats.BasePath
 	err := w.compare(ctx)
-	if w.busy {
+	if w.busy && err == nil {
 		v.Notes = append(v.Notes, "the daemon was changing all the while, so its counts could not be compared")
 	}
 	slices.SortFunc(w.report.Findings, func(a, b filestore.Finding) int {

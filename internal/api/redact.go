@@ -72,6 +72,9 @@ func (c *call) redact(item *archive.Item, text []byte) ([]byte, error) {
 	if !c.redacts() {
 		return text, nil
 	}
+	if err := c.hold(2 * int64(len(text))); err != nil { // the copy, too
+		return nil, err
+	}
 	masked, err := c.server.mask.Append(make([]byte, 0, len(text)), text)
 	if err != nil {
 		return nil, unreadable(item, err)
