@@ -268,6 +268,29 @@ func TestVerifyWrongAnswers(t *testing.T) {
 	}
 }
 
+// TestVerifyBrokenOff says of a check that did not get to its end no more than it saw.
+func TestVerifyBrokenOff(t *testing.T) {
+	t.Parallel()
+	r := start(t, "--store=memory")
+	r.saveSome(3)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		code, body := r.get(q.URL.RequestURI())
+		if q.URL.Path == "/v1/sagas" {
+			code = http.StatusTooManyRequests
+		}
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, body)
+	}))
+	defer proxy.Close()
+	code, out, errs := verifying(t, "--url", proxy.URL)
+	if code != exitUsage || !strings.Contains(errs, "429") || strings.Contains(out, "Nothing is wrong.") || !strings.Contains(out, "broken off") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	if _, out, _ := verifying(t, "--url", proxy.URL, "--json"); !strings.Contains(out, `"incomplete": true`) && !strings.Contains(out, `"incomplete":true`) {
+		t.Errorf("for machines it is %s", out)
+	}
+}
+
 func TestBar(t *testing.T) {
 	var text bytes.Buffer
 	b := &bar{w: &text, on: true}
