@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"slices"
 	"time"
 )
 
@@ -230,7 +231,7 @@ func (g *grown) cleanUp(ctx context.Context) (time.Duration, error) {
 	defer c.close()
 	for range expiredOnce {
 		d := g.corpus.Document(g.next.Add(1)-1, nil)
-		body := append(d.JSON[:len(d.JSON)-1], `,"retention_until":"2020-01-01T00:00:00Z"}`...)
+		body := slices.Concat(d.JSON[:len(d.JSON)-1], []byte(`,"retention_until":"2020-01-01T00:00:00Z"}`))
 		if _, err := c.do(ctx, http.MethodPut, "/v1/snapshots/"+d.ID.String(), body, http.StatusCreated); err != nil {
 			return 0, err
 		}
