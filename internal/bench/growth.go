@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
