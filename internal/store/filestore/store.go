@@ -163,6 +163,11 @@ func (s *Store) checkRoom() error {
 	if s.roomy.lately() {
 		return nil
 	}
+	return s.askRoom()
+}
+
+// askRoom is checkRoom by what the disk says now.
+func (s *Store) askRoom() error {
 	usage, err := diskUsage(s.disk.base)
 	if err != nil {
 		return writeError(err)
@@ -434,7 +439,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := writable(s.disk.base); err != nil {
 		return writeError(err)
 	}
-	return s.checkRoom()
+	if err := s.checkWritable(); err != nil {
+		return err
+	}
+	return s.askRoom()
 }
 
 // Close writes the index files that are behind, settles the log and gives the
