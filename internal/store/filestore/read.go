@@ -1,0 +1,129 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store"
+	"snapshotd/internal/store/catalog"
+)
+
+// open opens a document. A file that is not the one the catalogue knows is
+// looked at again. dir is that of the file, if others in it are opened too, else nil.
+func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
+	for {
+		doc, err := s.openKnown(&r, gzipped, dir)
+		var corrupt *saga.CorruptError
+		switch {
+		case err == nil, errors.As(err, &corrupt):
+			return doc, err
+		case isIOError(err):
+			return nil, err
+		}
+		if r, err = s.recheck(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// openKnown opens a document if its file is the one the catalogue knows, else it
+// is errNotKnown, fs.ErrNotExist or errNotRegular.
+func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
+	path, known := s.path(r), fileState{r.SizeBytes, r.Modified}
+	small := r.SizeBytes <= cachedFile && (gzipped || !r.Gzip || r.RawSize <= cachedFile) // what is larger streams
+	if small && !r.Foreign {
+		file, err := s.cache.read(r.ID, path, known, dir)
+		if err != nil {
+			return nil, err
+		}
+		if r.Gzip && !gzipped {
+			text, err := gunzip(file.data, cachedFile)
+			if err != nil {
+				return nil, &saga.CorruptError{ID: r.ID, Err: err}
+			}
+			return store.InMemory(text, nil), nil
+		}
+		doc := store.InMemory(file.data, &file.derived)
+		doc.Gzipped = r.Gzip
+		return doc, nil
+	}
+	f, info, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if stateOf(info) != known {
+		f.Close()
+		return nil, errNotKnown
+	}
+	return s.document(r, f, gzipped)
+}
+
+// document answers an open file as the client wants it; it closes f or hands it on.
+func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Document, error) {
+	switch {
+	case r.Foreign:
+		defer f.Close()
+		text, _, _, err := read(f.Name())
+		if err == nil {
+			text, err = saga.Respell(text)
+		}
+		if err != nil {
+			return nil, &saga.CorruptError{ID: r.ID, Err: err}
+		}
+		return store.InMemory(text, nil), nil
+	case r.Gzip && gzipped:
+		return &store.Document{ReadCloser: f, Size: r.SizeBytes, Gzipped: true}, nil
+	case r.Gzip:
+		text, err := newGunzipReader(f)
+		if err != nil {
+			f.Close()
+			return nil, &saga.CorruptError{ID: r.ID, Err: err}
+		}
+		return &store.Document{ReadCloser: text, Size: r.RawSize}, nil
+	default:
+		return &store.Document{ReadCloser: f, Size: r.SizeBytes}, nil
+	}
+}
+
+// recheck looks again at a snapshot whose file is gone or has changed, and brings the
+// catalogue up to date with it.
+func (s *Store) recheck(ctx context.Context, old catalog.Record) (catalog.Record, error) {
+	unlock, err := s.ids.lock(ctx, old.ID)
+	if err != nil {
+		return catalog.Record{}, err
+	}
+	defer unlock()
+	now, ok := s.catalog.Get(old.ID)
+	if !ok {
+		return now, saga.ErrSnapshotNotFound
+	}
+	if now != old {
+		same := old.Summary
+		same.SizeBytes = now.SizeBytes
+		if now.Summary != same {
+			return now, saga.ErrSnapshotNotFound // deleted, and another one saved by the same id
+		}
+		return now, nil
+	}
+	found := s.examine(old.SagaID, snapshotName(old.ID, old.GzipName), nil)
+	found.gone = found.gone || found.foreign
+	switch {
+	case found.gone:
+		s.log.Warn("a snapshot's file has vanished", "snapshot_id", old.ID, "saga_id", old.SagaID)
+	case found.record == nil && isIOError(found.err):
+		return old, found.err
+	}
+	s.catalog.Remove(old.ID)
+	s.cache.forget(old.ID)
+	s.admit(found)
+	s.indexer.changed(old.SagaID)
+	switch {
+	case found.gone:
+		return old, saga.ErrSnapshotNotFound
+	case found.record == nil:
+		return old, &saga.CorruptError{ID: old.ID, Err: found.err}
+	}
+	return *found.record, nil
+}
