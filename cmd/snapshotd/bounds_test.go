@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -273,5 +274,14 @@ func TestListenHostIsAllowed(t *testing.T) {
 	o := serveOptions{Listen: "snapshotd.internal:80", AllowedHosts: "a,b"}
 	if got := strings.Join(o.allowedHosts(), " "); got != "a b snapshotd.internal" {
 		t.Error(got)
+	}
+}
+
+// The hosts that it listens on may be asked for by name.
+func TestHostsOfTheListeners(t *testing.T) {
+	o := serveOptions{Listen: "saga.example.org:7420", MetricsListen: "metrics.example.org:9420", AllowedHosts: "proxy.example.org"}
+	want := []string{"proxy.example.org", "saga.example.org", "metrics.example.org"}
+	if got := o.allowedHosts(); !slices.Equal(got, want) {
+		t.Errorf("they are %q", got)
 	}
 }

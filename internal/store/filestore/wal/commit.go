@@ -1,0 +1,97 @@
+package wal
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"time"
+
+	"snapshotd/internal/store/filestore/failpoint"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// run commits one group after the other.
+func (l *Log) run() {
+	defer close(l.stopped)
+	for range l.wake {
+		for {
+			l.mu.Lock()
+			if len(l.queue) == 0 {
+				closed := l.closed
+				l.mu.Unlock()
+				if closed {
+					return
+				}
+				break
+			}
+			g := l.queue[0]
+			l.queue = l.queue[1:]
+			index, mark, failed := l.next, l.marking, l.failed
+			l.mu.Unlock()
+			if failed == nil {
+				failed = l.commit(g, index, mark)
+				l.recycle(g)
+			}
+			g.err = failed
+			close(g.done)
+		}
+	}
+}
+
+// recycle keeps a group's frame for another one.
+func (l *Log) recycle(g *group) {
+	if c := cap(g.frame); c > headerSize && c <= keptFrame {
+		l.mu.Lock()
+		l.spareFrame = g.frame[:headerSize]
+		l.mu.Unlock()
+	}
+	g.frame = nil
+}
+
+// commit brings a group to stable storage.
+func (l *Log) commit(g *group, index, mark uint64) error {
+	need := int64(len(g.frame))
+	if need > headerSize {
+		need += reserve
+	}
+	if err := l.room(need); err != nil {
+		return err
+	}
+	s := l.active
+	seal(g.frame, s.key, index, mark)
+	_, err := s.file.WriteAt(g.frame, s.offset)
+	failpoint.Here(failpoint.LogWritten)
+	if err == nil && !failpoint.Omitted(failpoint.OmitLogSync) {
+		start := time.Now()
+		err = s.file.Sync()
+		l.cfg.Synced(time.Since(start))
+	}
+	failpoint.Here(failpoint.LogSynced)
+	if err != nil {
+		return l.broken(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.offset += int64(len(g.frame))
+	s.last = index
+	l.next = index + 1
+	l.mark = mark
+	if len(g.frame) > headerSize {
+		l.latest = l.next
+	}
+	return nil
+}
+
+// seal completes a frame's header.
+func seal(frame []byte, key [8]byte, index, mark uint64) {
+	le := binary.LittleEndian
+	copy(frame, key[:])
+	le.PutUint64(frame[8:], index)
+	le.PutUint64(frame[16:], mark)
+	le.PutUint32(frame[24:], uint32(len(frame)-headerSize))
+	le.PutUint32(frame[28:], checksum(frame))
+}
+
+func checksum(frame []byte) uint32 {
+	return crc32.Update(crc32.Checksum(frame[8:28], castagnoli), castagnoli, frame[headerSize:])
+}
