@@ -10,31 +10,45 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// run commits one group after the other.
-func (l *Log) run() {
-	defer close(l.stopped)
-	for range l.wake {
-		for {
-			l.mu.Lock()
-			if len(l.queue) == 0 {
-				closed := l.closed
-				l.mu.Unlock()
-				if closed {
-					return
-				}
-				break
-			}
-			g := l.queue[0]
-			l.queue = l.queue[1:]
-			index, mark, failed := l.next, l.marking, l.failed
-			l.mu.Unlock()
-			if failed == nil {
-				failed = l.commit(g, index, mark)
-				l.recycle(g)
-			}
-			g.err = failed
-			close(g.done)
-		}
+// Whoever waits for the first group commits it, and passes the task on to one who
+// waits for the next: a goroutine of the log's own would cost a single writer two
+// changes of threads for each record.
+
+// Wait returns when the record is on stable storage, or why it is not: a
+// *FailedError when that is not known, a *FullError when it certainly is not.
+func (t Ticket) Wait() error {
+	select {
+	case <-t.g.done:
+	case <-t.g.turn:
+		t.log.commitFirst()
+	}
+	return t.g.err
+}
+
+// commitFirst commits the first group of the queue.
+func (l *Log) commitFirst() {
+	l.mu.Lock()
+	g := l.queue[0]
+	l.queue = l.queue[1:]
+	index, mark, failed := l.next, l.marking, l.failed
+	l.mu.Unlock()
+	if failed == nil {
+		failed = l.commit(g, index, mark)
+		l.recycle(g)
+	}
+	g.err = failed
+	close(g.done)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.committing = false
+	l.pass()
+}
+
+// pass has somebody commit the first group, unless somebody is at it. To be called with mu held.
+func (l *Log) pass() {
+	if !l.committing && len(l.queue) > 0 {
+		l.committing = true
+		l.queue[0].turn <- struct{}{}
 	}
 }
 

@@ -76,11 +76,10 @@ type Config struct {
 // A Log is safe for concurrent use.
 type Log struct {
 	cfg     Config
-	wake    chan struct{}
-	stopped chan struct{}
 
 	mu         sync.Mutex
 	queue      []*group // to be committed, the last one still gathering
+	committing bool     // somebody has been told to commit the first group, or is at it
 	spareFrame []byte   // of a group that has been committed, for the next
 	next       uint64   // index of the next frame
 	mark       uint64   // frames below it are settled, and a frame on disk says so
@@ -102,24 +101,25 @@ type Log struct {
 type group struct {
 	frame  []byte
 	sealed bool // takes no records
-	done   chan struct{}
+	turn   chan struct{} // tells one of those who wait to commit the group
+	done   chan struct{} // closed when it is committed
 	err    error
 }
 
-// A Ticket stands for a record on its way to stable storage.
-type Ticket struct{ g *group }
+func newGroup(frame []byte) *group {
+	return &group{frame: frame, turn: make(chan struct{}, 1), done: make(chan struct{})}
+}
 
-// Wait returns when the record is on stable storage, or why it is not: a
-// *FailedError when that is not known, a *FullError when it certainly is not.
-func (t Ticket) Wait() error {
-	<-t.g.done
-	return t.g.err
+// A Ticket stands for a record on its way to stable storage. It must be waited for.
+type Ticket struct {
+	log *Log
+	g   *group
 }
 
 // New returns a log that goes on behind what Recover has found.
 func New(cfg Config, found *Found) *Log {
 	l := &Log{
-		cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), freed: make(chan struct{}),
+		cfg: cfg, freed: make(chan struct{}),
 		next: found.next, mark: found.next, marking: found.next, names: found.names,
 		active: found.active, free: found.free,
 	}
@@ -127,7 +127,6 @@ func New(cfg Config, found *Found) *Log {
 		l.making = true
 		l.spare.Go(l.makeSpare)
 	}
-	go l.run()
 	return l
 }
 
@@ -156,9 +155,9 @@ func (l *Log) Append(parts ...[]byte) (Ticket, error) {
 	for _, p := range parts {
 		g.frame = append(g.frame, p...)
 	}
+	l.pass()
 	l.mu.Unlock()
-	l.signal()
-	return Ticket{g}, nil
+	return Ticket{l, g}, nil
 }
 
 func (l *Log) refused() error {
@@ -175,7 +174,7 @@ func (l *Log) gathering(size int) *group {
 			return g
 		}
 	}
-	g := &group{frame: l.spareFrame, done: make(chan struct{})}
+	g := newGroup(l.spareFrame)
 	l.spareFrame = nil
 	if g.frame == nil {
 		g.frame = make([]byte, headerSize, headerSize+recordHead+size+frameRoom)
@@ -190,13 +189,6 @@ const (
 	frameRoom = 16 << 10
 	keptFrame = 512 << 10
 )
-
-func (l *Log) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
 
 // Admit waits while the log is too far ahead of its checkpoints, or until stop is
 // closed.
@@ -259,11 +251,12 @@ func (l *Log) Release(next uint64) error {
 	}
 	l.marking = max(l.marking, next)
 	// A frame without records carries the mark: with some, it might find no room.
-	g := &group{frame: make([]byte, headerSize), sealed: true, done: make(chan struct{})}
+	g := newGroup(make([]byte, headerSize))
+	g.sealed = true
 	l.queue = append(l.queue, g)
+	l.pass()
 	l.mu.Unlock()
-	l.signal()
-	if err := (Ticket{g}).Wait(); err != nil {
+	if err := (Ticket{l, g}).Wait(); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -312,9 +305,14 @@ func (l *Log) broken(err error) error {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
+	last := Ticket{log: l}
+	if n := len(l.queue); n > 0 {
+		last.g = l.queue[n-1]
+	}
 	l.mu.Unlock()
-	l.signal()
-	<-l.stopped
+	if last.g != nil {
+		_ = last.Wait() // whoever has a ticket is told
+	}
 	l.spare.Wait()
 	var err error
 	for _, s := range append(append(l.full, l.free...), l.active) {
