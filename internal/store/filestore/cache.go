@@ -9,15 +9,18 @@ import (
 	"github.com/google/uuid"
 
 	"snapshotd/internal/store"
+	"snapshotd/internal/store/catalog"
 )
 
 // cachedFile is the size in bytes up to which a file is read as a whole, and kept.
 const cachedFile = 256 << 10
 
 // A cache keeps the files of snapshots that were read last. Whether one still is as it
-// was is asked of the filesystem each time, which costs a third of reading it.
+// was is asked of the filesystem each time, see check.
 type cache struct {
-	limit int64 // bytes
+	limit   int64 // bytes
+	layout  *layout
+	watcher *watcher
 
 	mu        sync.Mutex
 	size      int64
@@ -32,54 +35,59 @@ type cached struct {
 	state   fileState
 	data    []byte
 	derived store.Derived
-	checked atomic.Int64 // when the directory changed last before the file was found as it is; 0 = not known
+	checked atomic.Uint64 // the last change of the directory before the file was found as it is; 0 = not known
 }
 
 // cachedExtra is what an entry takes beside its data, about.
 const cachedExtra = 256
 
-// read reads a file; errNotKnown if it is not in the known state any more.
-func (c *cache) read(id uuid.UUID, path string, known fileState, dir *dirState) (*cached, error) {
-	f, forgotten := c.find(id, known)
-	if f == nil {
-		data, err := readKnown(path, known)
-		if err != nil {
-			return nil, err
-		}
-		f = &cached{id: id, state: known, data: data}
-		c.keep(f, forgotten)
-		return f, nil
+// read reads a record's file; errNotKnown if it is not in the known state any more.
+func (c *cache) read(r *catalog.Record, known fileState, look *look) (*cached, error) {
+	f, forgotten := c.find(r.ID, known)
+	if f != nil {
+		return f, c.check(f, r, look)
 	}
-	changed := dir.changed()
-	if changed != 0 && f.checked.Load() == changed {
-		return f, nil
+	data, err := readKnown(c.layout.snapshot(r), known)
+	if err != nil {
+		return nil, err
 	}
-	if now, err := lstat(path); err != nil || now != known {
-		return nil, cmp.Or(err, errNotKnown)
-	}
-	f.checked.Store(changed)
+	f = &cached{id: r.ID, state: known, data: data}
+	c.keep(f, forgotten)
 	return f, nil
 }
 
-// A dirState spares a list the question after each file: as long as a directory has not
-// changed, none in it has been removed or replaced. (One that somebody writes to
-// in place is found changed when it is asked for by itself.)
-type dirState struct {
-	disk  *disk
-	id    uuid.UUID // of the saga
-	asked bool
-	when  int64
+// A look is one look at the directory of a saga, for all whose documents are opened
+// together.
+type look struct {
+	taken  bool
+	change uint64 // see watcher.lastChange
 }
 
-// changed answers when the directory changed last, see disk.changeTime. A nil one does not know.
-func (d *dirState) changed() int64 {
-	if d == nil {
-		return 0
+func (l *look) at(w *watcher, sagaID uuid.UUID) uint64 {
+	if l == nil {
+		return w.lastChange(sagaID)
 	}
-	if !d.asked {
-		d.asked, d.when = true, d.disk.changeTime(d.id)
+	if !l.taken {
+		l.taken, l.change = true, w.lastChange(sagaID)
 	}
-	return d.when
+	return l.change
+}
+
+// check finds out whether a file that was read is there as it was: the watcher says so
+// for a system call without a path, else the file is looked at.
+func (c *cache) check(f *cached, r *catalog.Record, look *look) error {
+	change := look.at(c.watcher, r.SagaID)
+	if change != 0 && f.checked.Load() == change {
+		return nil
+	}
+	if change == 0 {
+		change = c.watcher.watch(r.SagaID)
+	}
+	if now, err := lstat(c.layout.snapshot(r)); err != nil || now != f.state {
+		return cmp.Or(err, errNotKnown)
+	}
+	f.checked.Store(change)
+	return nil
 }
 
 // find also answers how often something has been forgotten so far.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"snapshotd/internal/store/catalog"
 )
 
 // A layout knows where things lie below a base directory, and with which modes
@@ -56,6 +58,11 @@ func (l *layout) quarantine() string { return filepath.Join(l.own(), "quarantine
 
 func (l *layout) saga(id uuid.UUID) string {
 	return filepath.Join(l.snapshots(), id.String())
+}
+
+// snapshot is where a snapshot's file lies.
+func (l *layout) snapshot(r *catalog.Record) string {
+	return filepath.Join(l.saga(r.SagaID), snapshotName(r.ID, r.GzipName))
 }
 
 // path is where a file lies whose name is relative to the base directory.

@@ -62,6 +62,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("base path %s: %w", base, err), s.probe.Close(), s.held.Close())
 	}
+	if cfg.Cache > 0 {
+		s.cache.watcher = newWatcher(&s.disk.layout)
+	}
 	return s, nil
 }
 
@@ -87,7 +90,7 @@ func newStore(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, log: cfg.Logger, catalog: catalog.New()}
-	s.cache.limit = cfg.Cache
+	s.cache.limit, s.cache.layout = cfg.Cache, &s.disk.layout
 	s.buffers.New = func() any { return new([]byte) }
 	s.disk.base, s.disk.synced, s.disk.fs = base, cfg.Observer.Synced, cfg.FS
 	s.disk.settling = settling

@@ -11,10 +11,10 @@ import (
 )
 
 // open opens a document. A file that is not the one the catalogue knows is
-// looked at again. dir is that of the file, if others in it are opened too, else nil.
-func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
+// looked at again. look is that at its directory, if others in it are opened too, else nil.
+func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, look *look) (*store.Document, error) {
 	for {
-		doc, err := s.openKnown(&r, gzipped, dir)
+		doc, err := s.openKnown(&r, gzipped, look)
 		var corrupt *saga.CorruptError
 		switch {
 		case err == nil, errors.As(err, &corrupt):
@@ -30,11 +30,11 @@ func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, dir *d
 
 // openKnown opens a document if its file is the one the catalogue knows, else it
 // is errNotKnown, fs.ErrNotExist or errNotRegular.
-func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*store.Document, error) {
-	path, known := s.path(r), fileState{r.SizeBytes, r.Modified}
+func (s *Store) openKnown(r *catalog.Record, gzipped bool, look *look) (*store.Document, error) {
+	known := fileState{r.SizeBytes, r.Modified}
 	small := r.SizeBytes <= cachedFile && (gzipped || !r.Gzip || r.RawSize <= cachedFile) // what is larger streams
 	if small && !r.Foreign {
-		file, err := s.cache.read(r.ID, path, known, dir)
+		file, err := s.cache.read(r, known, look)
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +49,7 @@ func (s *Store) openKnown(r *catalog.Record, gzipped bool, dir *dirState) (*stor
 		doc.Gzipped = r.Gzip
 		return doc, nil
 	}
-	f, info, err := open(path)
+	f, info, err := open(s.disk.snapshot(r))
 	if err != nil {
 		return nil, err
 	}

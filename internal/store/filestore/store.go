@@ -237,17 +237,13 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 	return nil, saga.ErrSnapshotNotFound
 }
 
-func (s *Store) item(r catalog.Record, dir *dirState) store.Item {
+func (s *Store) item(r catalog.Record, look *look) store.Item {
 	return store.Item{Summary: r.Summary, RawSize: r.RawSize, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return s.open(ctx, r, gzipped, dir)
+		return s.open(ctx, r, gzipped, look)
 	}}
-}
-
-func (s *Store) path(r *catalog.Record) string {
-	return filepath.Join(s.disk.saga(r.SagaID), snapshotName(r.ID, r.GzipName))
 }
 
 // List answers a page of snapshots.
@@ -257,12 +253,12 @@ func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 	}
 	records, next := s.catalog.List(q)
 	page := &store.Page{Next: next, Items: make([]store.Item, len(records))}
-	var dir *dirState
+	var together *look
 	if q.SagaID.Valid && len(records) > 1 {
-		dir = &dirState{disk: &s.disk, id: q.SagaID.UUID}
+		together = new(look)
 	}
 	for i, r := range records {
-		page.Items[i] = s.item(r, dir)
+		page.Items[i] = s.item(r, together)
 	}
 	if q.From == nil {
 		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, q.Limit)
@@ -331,5 +327,6 @@ func (s *Store) Ping(ctx context.Context) error {
 // directory back.
 func (s *Store) Close() error {
 	s.indexer.close()
+	s.cache.watcher.close()
 	return errors.Join(s.journal.close(), s.probe.Close(), s.held.Close())
 }

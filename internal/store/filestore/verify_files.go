@@ -99,7 +99,7 @@ func (v *verifier) checkSaga(id uuid.UUID) error {
 			v.foundBadOf(id, KindUnreadable, path, f.err)
 		default:
 			if loser := v.admit(f); loser != nil {
-				v.foundBadOf(loser.SagaID, KindShadowed, v.path(loser), errOtherSaga)
+				v.foundBadOf(loser.SagaID, KindShadowed, v.disk.snapshot(loser), errOtherSaga)
 			}
 		}
 	}

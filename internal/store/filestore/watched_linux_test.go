@@ -1,0 +1,83 @@
+package filestore_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store/filestore"
+)
+
+// watching opens a store with a snapshot in each of three sagas that are watched, as far as limit allows.
+func watching(t *testing.T, limit int) (s *filestore.Store, paths map[string]string) {
+	const idC, sagaC = "cccccccc-cccc-4ccc-8ccc-cccccccccccc", "33333333-3333-4333-8333-333333333333"
+	dir := t.TempDir()
+	paths = map[string]string{}
+	files := map[string]string{}
+	for id, sagaID := range map[string]string{idA: sagaA, idB: sagaB, idC: sagaC} {
+		name := filepath.Join("snapshots", sagaID, id+".json")
+		files[name] = document(id, sagaID)
+		paths[id] = filepath.Join(dir, name)
+	}
+	s = caching(t, lay(t, dir, files))
+	if _, ok := s.Watched(); !ok {
+		t.Skip("directories on this filesystem cannot be watched")
+	}
+	s.WatchAtMost(limit)
+	for range 2 {
+		for id := range paths {
+			if _, err := text(t, s, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n, _ := s.Watched(); n != min(limit, 3) {
+		t.Fatalf("%d directories are watched", n)
+	}
+	return s, paths
+}
+
+// When more happens than the kernel keeps in mind, everything is looked at again.
+func TestMoreChangesThanTheKernelTellsOf(t *testing.T) {
+	s, paths := watching(t, 3)
+	var err error
+	for range 20_000 {
+		err = errors.Join(err, os.Rename(paths[idA], paths[idA]+"~"), os.Rename(paths[idA]+"~", paths[idA]))
+	}
+	if err = errors.Join(err, os.RemoveAll(filepath.Dir(paths[idB]))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := text(t, s, idB); !errors.Is(err, saga.ErrSnapshotNotFound) {
+		t.Error(got, err)
+	}
+}
+
+// What is not watched, for there are too many, is looked at.
+func TestMoreSagasThanAreWatched(t *testing.T) {
+	s, paths := watching(t, 2)
+	for id, path := range paths {
+		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := text(t, s, id); !errors.Is(err, saga.ErrSnapshotNotFound) {
+			t.Error(got, err)
+		}
+	}
+}
+
+// A saga that has gone is not watched any more.
+func TestSagasThatAreDeletedAreNotWatched(t *testing.T) {
+	s, paths := watching(t, 3)
+	for id := range paths {
+		if _, err := s.Delete(t.Context(), uuid.MustParse(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := s.Watched(); n != 0 {
+		t.Errorf("%d directories are watched", n)
+	}
+}
