@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -55,15 +57,24 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// An exchange is what the access log wants to know of a request.
+// An exchange is a request's context, with what the access log wants to know of it.
 type exchange struct {
+	context.Context
 	id     string
 	route  string // a pattern of the table
 	caller string // whose token it was; "" = not known
 	err    error  // what the answer is a problem for
+	answer recorder
 }
 
 type exchangeKey struct{}
+
+func (e *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return e
+	}
+	return e.Context.Value(key)
+}
 
 func exchangeOf(r *http.Request) *exchange {
 	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
@@ -74,7 +85,10 @@ func exchangeOf(r *http.Request) *exchange {
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		e := &exchange{id: r.Header.Get("X-Request-Id"), route: "other"}
+		e := &exchange{
+			Context: r.Context(), id: r.Header.Get("X-Request-Id"), route: "other",
+			answer: recorder{ResponseWriter: w, head: r.Method == http.MethodHead},
+		}
 		if !isRequestID(e.id) {
 			e.id = s.cfg.NewRequestID()
 		}
@@ -85,8 +99,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
 			h["Cache-Control"] = privateNoCache
 		}
-		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
-		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
+		r = r.WithContext(e)
+		rec := &e.answer
 		aborted := true
 		s.cfg.InFlight(1)
 		defer func() {
@@ -99,7 +113,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			}
 			took := time.Since(start)
 			s.cfg.Observe(knownMethod(r.Method), e.route, rec.status, took)
-			s.logAccess(r, e, rec, took, aborted)
+			s.logAccess(r, e, took, aborted)
 		}()
 		next.ServeHTTP(rec, r)
 		aborted = false
@@ -123,11 +137,16 @@ func isRequestID(s string) bool {
 	return s != "" && len(s) <= 128
 }
 
-func newRequestID() string { return rand.Text() }
+// newRequestIDs answers a source of ids: random ones would cost each request as much as
+// looking up a snapshot does.
+func newRequestIDs() func() string {
+	process, made := rand.Text()[:16], new(atomic.Uint64)
+	return func() string { return process + "-" + strconv.FormatUint(made.Add(1), 10) }
+}
 
 // logAccess writes the one line that every request leaves.
-func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took time.Duration, aborted bool) {
-	status := rec.status
+func (s *Server) logAccess(r *http.Request, e *exchange, took time.Duration, aborted bool) {
+	status := e.answer.status
 	level := slog.LevelInfo
 	switch {
 	case e.route == "/healthz" || e.route == "/readyz" || e.route == "/metrics":
@@ -137,28 +156,26 @@ func (s *Server) logAccess(r *http.Request, e *exchange, rec *recorder, took tim
 	case status > http.StatusInternalServerError || aborted:
 		level = slog.LevelWarn
 	}
-	if !s.log.Enabled(r.Context(), level) {
+	lines := s.log.Handler()
+	if !lines.Enabled(e, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
+	// Past the Logger, which would find out the line of code that this is.
+	line := slog.NewRecord(time.Now(), level, "request", 0)
+	line.AddAttrs(
 		slog.String("method", r.Method), slog.String("route", e.route), slog.String("path", r.URL.Path),
-		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.String("duration", took.String()),
+		slog.Int("status", status), slog.Int64("bytes", e.answer.bytes), slog.String("duration", took.String()),
 		slog.String("remote", remoteHost(r)))
 	if parent := r.Header.Get("Traceparent"); isRequestID(parent) {
-		attrs = append(attrs, slog.String("traceparent", parent))
+		line.AddAttrs(slog.String("traceparent", parent))
 	}
 	if aborted {
-		attrs = append(attrs, slog.Bool("aborted", true))
+		line.AddAttrs(slog.Bool("aborted", true))
 	}
 	if e.err != nil && (status >= http.StatusInternalServerError || aborted) {
-		attrs = append(attrs, slog.Any("err", e.err))
+		line.AddAttrs(slog.Any("err", e.err))
 	}
-	attrs = append(attrs, slog.String("request_id", e.id))
-	if e.caller != "" {
-		attrs = append(attrs, slog.String("caller", e.caller))
-	}
-	s.log.LogAttrs(context.Background(), level, "request", attrs...) // which would add those two once more
+	_ = lines.Handle(e, line) // which adds whose request it was; if it fails there is nobody to tell
 }
 
 func remoteHost(r *http.Request) string {
@@ -211,9 +228,10 @@ type requestIDHandler struct{ slog.Handler }
 func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error {
 	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 		record = record.Clone()
-		record.AddAttrs(slog.String("request_id", e.id))
-		if e.caller != "" {
-			record.AddAttrs(slog.String("caller", e.caller))
+		if e.caller == "" {
+			record.AddAttrs(slog.String("request_id", e.id))
+		} else {
+			record.AddAttrs(slog.String("request_id", e.id), slog.String("caller", e.caller))
 		}
 	}
 	return h.Handler.Handle(ctx, record)

@@ -25,7 +25,7 @@ type child struct {
 	cmd     *exec.Cmd
 	address string
 	ended   chan struct{} // closed when its log has ended
-	last    []string      // lines of its log; until ended it belongs to the reader
+	last    []string      // lines of its log before that; until ended it belongs to the reader
 }
 
 const (
@@ -63,7 +63,7 @@ func (p *Program) start(ctx context.Context, args ...string) (*child, error) {
 	return nil, fmt.Errorf("starting %s: %w\n%s", strings.Join(c.cmd.Args, " "), err, strings.Join(c.last, "\n"))
 }
 
-// read finds the address in the log and keeps the last lines.
+// read finds the address in the log, and keeps the last lines until then.
 func (c *child) read(log io.Reader, address chan<- string) {
 	defer close(c.ended)
 	lines := bufio.NewScanner(log)
@@ -75,10 +75,7 @@ func (c *child) read(log io.Reader, address chan<- string) {
 		}
 		c.keep(lines.Text())
 	}
-	for lines.Scan() {
-		c.keep(lines.Text())
-	}
-	_, _ = io.Copy(io.Discard, log) // a line was too long; the child must not block
+	_, _ = io.Copy(io.Discard, log) // the child must not block, and what it says takes no more of the processors than it must
 }
 
 func (c *child) keep(line string) {

@@ -75,7 +75,7 @@ type Config struct {
 
 // A Log is safe for concurrent use.
 type Log struct {
-	cfg     Config
+	cfg Config
 
 	mu         sync.Mutex
 	queue      []*group // to be committed, the last one still gathering
@@ -100,7 +100,7 @@ type Log struct {
 // A group is what is committed at once.
 type group struct {
 	frame  []byte
-	sealed bool // takes no records
+	sealed bool          // takes no records
 	turn   chan struct{} // tells one of those who wait to commit the group
 	done   chan struct{} // closed when it is committed
 	err    error
