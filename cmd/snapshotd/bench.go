@@ -63,8 +63,8 @@ func (*benchHTTPOptions) Help() string {
 type benchGrowthOptions struct {
 	BasePath string  `placeholder:"DIR" help:"What is filled lies in a temporary directory in here, which is removed at the end; by default among the system's temporary files."`
 	Max      stored  `placeholder:"N" default:"100000" help:"How many snapshots to store at most: 1,000, ten times as many, and so on up to this; a tenth of them in one saga."`
-	Seconds  seconds `placeholder:"N" default:"0.5" help:"How long each operation is measured in one round."`
-	Rounds   rounds  `placeholder:"N" default:"3" help:"How often, in rotation; the table has the medians."`
+	Seconds  seconds `placeholder:"N" default:"0.15" help:"How long each operation is measured in one round."`
+	Rounds   rounds  `placeholder:"N" default:"11" help:"How often, in rotation; the table has the medians."`
 	Chart    string  `placeholder:"FILE" help:"Draw a chart, as SVG."`
 	JSON     bool    `name:"json" help:"Print the report for machines, with every round."`
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // The colours can be told apart, and be seen on white and on black.
-var chartColours = []string{"#3b82f6", "#ef7d1a", "#16a34a", "#d946ef", "#0ea5a4", "#e11d48", "#a16207", "#8b5cf6", "#65a30d", "#64748b", "#db2777"}
+var chartColours = []string{"#3b82f6", "#ef7d1a", "#16a34a", "#d946ef", "#0ea5a4", "#e11d48", "#a16207", "#8b5cf6", "#65a30d", "#64748b", "#db2777", "#0369a1"}
 
 // WriteChart draws what was measured as an SVG: times against numbers, both
 // logarithmic, so that what does not grow is level.

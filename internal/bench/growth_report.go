@@ -88,6 +88,7 @@ func (g *GrowthReport) WriteTable(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "\nMedians of %s of %v each, in rotation; documents of about %d bytes, ten to a saga; %s, %s/%s, %d CPUs.\n",
 		counted(g.Rounds, "round"), g.Time, documentSize, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	fmt.Fprintf(&b, "Reads are of %s, evenly among those stored, but where it says any.\n", counted(readOften, "snapshot"))
 	fmt.Fprintln(&b, "Saves are durable. Starts are warm: what was filled is in the page cache.")
 	_, err := w.Write(b.Bytes())
 	return err
