@@ -60,7 +60,7 @@ func (f *failing) spoil(item *store.Item) {
 	if open := f.open[item.ID.String()]; open != nil {
 		item.Open = func(context.Context, bool) (*store.Document, error) {
 			r, err := open()
-			return &store.Document{ReadCloser: io.NopCloser(r), Size: -1}, err
+			return &store.Document{File: io.NopCloser(r), Size: -1}, err
 		}
 	}
 }

@@ -282,7 +282,7 @@ func TestPrepareReplayFails(t *testing.T) {
 
 	// An unreadable checkpoint is not a missing one, and leaves no record.
 	w.store.get = w.openAs(func(context.Context, bool) (*store.Document, error) {
-		return &store.Document{ReadCloser: io.NopCloser(strings.NewReader(`{"snapshot_id":1}`))}, nil
+		return &store.Document{File: io.NopCloser(strings.NewReader(`{"snapshot_id":1}`))}, nil
 	})
 	if _, _, err := w.PrepareReplay(t.Context(), orders, request(t, `{"snapshot_id":"`+nth(1).String()+`"}`)); !errors.Is(err, saga.ErrCorrupt) {
 		t.Errorf("from an unreadable snapshot: %v", err)

@@ -245,7 +245,7 @@ func TestSaveFails(t *testing.T) {
 
 	// What is there cannot be compared.
 	w.store.get = w.openAs(func(context.Context, bool) (*store.Document, error) {
-		return &store.Document{ReadCloser: io.NopCloser(bytes.NewReader([]byte("{")))}, nil
+		return &store.Document{File: io.NopCloser(bytes.NewReader([]byte("{")))}, nil
 	})
 	var corrupt *saga.CorruptError
 	if _, _, err := w.Save(t.Context(), again, false); !errors.As(err, &corrupt) || corrupt.ID != nth(1) || !errors.Is(err, saga.ErrCorrupt) {

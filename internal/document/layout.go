@@ -171,10 +171,18 @@ func (o *Object) Member(m Member) {
 }
 
 func (o *Object) name(name string) {
-	o.spelledName(AppendString(nil, name))
+	o.beforeName()
+	o.buf = AppendString(o.buf, name)
+	o.afterName()
 }
 
 func (o *Object) spelledName(spelled []byte) {
+	o.beforeName()
+	o.buf = append(o.buf, spelled...)
+	o.afterName()
+}
+
+func (o *Object) beforeName() {
 	if !o.empty {
 		o.buf = append(o.buf, ',')
 	}
@@ -182,7 +190,10 @@ func (o *Object) spelledName(spelled []byte) {
 	if o.indent {
 		o.buf = append(o.buf, "\n  "...)
 	}
-	o.buf = append(append(o.buf, spelled...), ':')
+}
+
+func (o *Object) afterName() {
+	o.buf = append(o.buf, ':')
 	if o.indent {
 		o.buf = append(o.buf, ' ')
 	}

@@ -4,7 +4,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -106,18 +105,40 @@ type Item struct {
 
 // A Document is an open document. The caller closes it.
 type Document struct {
-	io.ReadCloser
-	Text    []byte // all of what can be read, where it is in memory already, else nil; it must not be changed
-	Size    int64  // of what can be read, in bytes; -1 if it is not known
-	Gzipped bool   // the bytes are a gzip stream
+	File    io.ReadCloser // what is read; nil = Text
+	Text    []byte        // all of what can be read, where it is in memory already, else nil; it must not be changed
+	Size    int64         // of what can be read, in bytes; -1 if it is not known
+	Gzipped bool          // the bytes are a gzip stream
 
+	read    int // bytes of Text
 	derived *Derived
+}
+
+// Read reads the document from its start.
+func (d *Document) Read(p []byte) (int, error) {
+	if d.File != nil {
+		return d.File.Read(p)
+	}
+	n := copy(p, d.Text[d.read:])
+	d.read += n
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close releases what is read from.
+func (d *Document) Close() error {
+	if d.File != nil {
+		return d.File.Close()
+	}
+	return nil
 }
 
 // InMemory answers a document of bytes that nobody changes any more. A store that keeps
 // them keeps what is derived from them, too; others give nil.
 func InMemory(text []byte, derived *Derived) *Document {
-	return &Document{ReadCloser: io.NopCloser(bytes.NewReader(text)), Text: text, Size: int64(len(text)), derived: derived}
+	return &Document{Text: text, Size: int64(len(text)), derived: derived}
 }
 
 // Derived is what has been made of a document's Text so far.

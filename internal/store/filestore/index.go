@@ -355,5 +355,3 @@ func appendIndex(dst []byte, sagaID uuid.UUID, changed int64, records []catalog.
 	}
 	return append(dst, indexTail...)
 }
-
-func appendID(dst []byte, id uuid.UUID) []byte { return append(dst, id.String()...) }

@@ -162,6 +162,9 @@ func (e notDoneError) Unwrap() error { return e.error }
 func (j *journal) logged(change func() error) error {
 	for again := true; ; again = false {
 		err := j.try(change)
+		if err == nil {
+			return nil
+		}
 		var full *wal.FullError
 		var undone notDoneError
 		isFull, notDone := errors.As(err, &full), errors.As(err, &undone)

@@ -62,15 +62,21 @@ func (l *layout) saga(id uuid.UUID) string {
 
 // snapshot is where a snapshot's file lies.
 func (l *layout) snapshot(r *catalog.Record) string {
-	return filepath.Join(l.saga(r.SagaID), snapshotName(r.ID, r.GzipName))
+	return l.path(snapshotFile(r.SagaID, snapshotName(r.ID, r.GzipName)))
 }
 
 // path is where a file lies whose name is relative to the base directory.
-func (l *layout) path(name string) string { return filepath.Join(l.base, name) }
+func (l *layout) path(name string) string { return l.base + separator + name }
 
-// snapshotFile and replayFile are names relative to the base directory.
+// sagaDir, snapshotFile and replayFile are names relative to the base directory.
+
+func sagaDir(id uuid.UUID) string { return "snapshots" + separator + id.String() }
+
 func snapshotFile(sagaID uuid.UUID, name string) string {
-	return filepath.Join("snapshots", sagaID.String(), name)
+	const room = len("snapshots/") + idLength + len("/") + idLength + len(gzipSuffix)
+	b := append(make([]byte, 0, room), "snapshots"+separator...)
+	b = append(appendID(b, sagaID), separator...)
+	return string(append(b, name...))
 }
 
 func replayFile(id uuid.UUID) string {
@@ -98,10 +104,22 @@ func (l *layout) replay(id uuid.UUID) string {
 }
 
 func snapshotName(id uuid.UUID, gzip bool) string {
+	b := appendID(make([]byte, 0, idLength+len(gzipSuffix)), id)
 	if gzip {
-		return id.String() + gzipSuffix
+		return string(append(b, gzipSuffix...))
 	}
-	return id.String() + plainSuffix
+	return string(append(b, plainSuffix...))
+}
+
+const (
+	idLength  = 36
+	separator = string(filepath.Separator)
+)
+
+// appendID appends an id as names and documents have it.
+func appendID(dst []byte, id uuid.UUID) []byte {
+	text, _ := id.MarshalText() // it never fails
+	return append(dst, text...)
 }
 
 // parseName reads the name of a file of ours: a UUID in lower case and a suffix.
@@ -117,7 +135,7 @@ func parseName(name string) (id uuid.UUID, gzip, ok bool) {
 }
 
 func parseStem(s string) (uuid.UUID, bool) {
-	if len(s) != 36 || strings.ToLower(s) != s {
+	if len(s) != idLength || strings.ToLower(s) != s {
 		return uuid.UUID{}, false
 	}
 	id, err := uuid.Parse(s)

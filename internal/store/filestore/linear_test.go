@@ -294,7 +294,7 @@ func (s *staleReads) Get(ctx context.Context, id uuid.UUID) (*store.Item, error)
 			all, _ := io.ReadAll(doc)
 			doc.Close()
 			text.Open = func(context.Context, bool) (*store.Document, error) {
-				return &store.Document{ReadCloser: io.NopCloser(bytes.NewReader(all)), Size: int64(len(all))}, nil
+				return &store.Document{File: io.NopCloser(bytes.NewReader(all)), Size: int64(len(all))}, nil
 			}
 		}
 		s.seen[id] = &text

@@ -12,19 +12,24 @@ import (
 
 // open opens a document. A file that is not the one the catalogue knows is
 // looked at again. look is that at its directory, if others in it are opened too, else nil.
-func (s *Store) open(ctx context.Context, r catalog.Record, gzipped bool, look *look) (*store.Document, error) {
+func (s *Store) open(ctx context.Context, r *catalog.Record, gzipped bool, look *look) (*store.Document, error) {
 	for {
-		doc, err := s.openKnown(&r, gzipped, look)
+		doc, err := s.openKnown(r, gzipped, look)
+		if err == nil {
+			return doc, nil
+		}
 		var corrupt *saga.CorruptError
 		switch {
-		case err == nil, errors.As(err, &corrupt):
-			return doc, err
+		case errors.As(err, &corrupt):
+			return nil, err
 		case isIOError(err):
 			return nil, err
 		}
-		if r, err = s.recheck(ctx, r); err != nil {
+		now, err := s.recheck(ctx, *r)
+		if err != nil {
 			return nil, err
 		}
+		r = &now
 	}
 }
 
@@ -74,16 +79,16 @@ func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Do
 		}
 		return store.InMemory(text, nil), nil
 	case r.Gzip && gzipped:
-		return &store.Document{ReadCloser: f, Size: r.SizeBytes, Gzipped: true}, nil
+		return &store.Document{File: f, Size: r.SizeBytes, Gzipped: true}, nil
 	case r.Gzip:
 		text, err := newGunzipReader(f)
 		if err != nil {
 			f.Close()
 			return nil, &saga.CorruptError{ID: r.ID, Err: err}
 		}
-		return &store.Document{ReadCloser: text, Size: r.RawSize}, nil
+		return &store.Document{File: text, Size: r.RawSize}, nil
 	default:
-		return &store.Document{ReadCloser: f, Size: r.SizeBytes}, nil
+		return &store.Document{File: f, Size: r.SizeBytes}, nil
 	}
 }
 

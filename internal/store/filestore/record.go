@@ -20,7 +20,7 @@ const (
 // append hands the record of a change to the log: the kind, the name behind its
 // length, the data.
 func (j *journal) append(c change, name string, data []byte) (wal.Ticket, error) {
-	var head [64]byte
+	var head [128]byte
 	record := append(head[:0], byte(c))
 	record = binary.AppendUvarint(record, uint64(len(name)))
 	record = append(record, name...)

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,7 +109,7 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 	lock.RLock()
 	defer lock.RUnlock()
 	// A file of the other suffix would shadow this one, or be shadowed by it.
-	if other := snapshotName(sum.ID, !s.cfg.Compress); exists(filepath.Join(s.disk.saga(sum.SagaID), other)) {
+	if other := snapshotName(sum.ID, !s.cfg.Compress); exists(s.disk.path(snapshotFile(sum.SagaID, other))) {
 		return 0, s.adopt(sum.SagaID, other)
 	}
 	name := snapshotName(sum.ID, s.cfg.Compress)
@@ -242,7 +241,7 @@ func (s *Store) item(r catalog.Record, look *look) store.Item {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return s.open(ctx, r, gzipped, look)
+		return s.open(ctx, &r, gzipped, look)
 	}}
 }
 

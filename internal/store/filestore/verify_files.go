@@ -72,7 +72,7 @@ func (v *verifier) checkSaga(id uuid.UUID) error {
 		v.found(KindEmpty, dir, "the directory of a saga in which nothing lies", "remove it", func() error { return v.disk.remove(dir) })
 		return nil
 	}
-	names := v.asLogged(snapshotFile(id, ""), there)
+	names := v.asLogged(sagaDir(id), there)
 	if len(names) == 0 {
 		return nil // the log's replay removes it
 	}
