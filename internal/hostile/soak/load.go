@@ -26,6 +26,7 @@ type sample struct {
 // A series is what was seen, second by second.
 type series struct {
 	samples []sample
+	took    []time.Duration // by all requests
 	failed  int64
 	failure atomic.Pointer[error] // the first
 }
@@ -68,6 +69,7 @@ func (d *daemon) soak(ctx context.Context, clients int, length time.Duration) (*
 		second := took
 		took = make([]time.Duration, 0, len(second))
 		mu.Unlock()
+		s.took = append(s.took, second...)
 		now, err := d.look(ctx)
 		if err != nil {
 			continue // at the end
@@ -147,6 +149,9 @@ func (s *series) judge() error {
 	if err := s.failure.Load(); err != nil {
 		errs = append(errs, fmt.Errorf("%d requests failed, the first: %w", s.failed, *err))
 	}
+	slices.Sort(s.took)
+	p50, p999 := s.took[len(s.took)/2], s.took[len(s.took)*999/1000]
+	fmt.Printf("half of them took %v, 99.9 %% no longer than %v: %.1f times that\n", p50, p999, float64(p999)/float64(p50))
 	for _, curve := range curves {
 		a, b := middle(before, curve.of), middle(after, curve.of)
 		fmt.Printf("%-22s median of the second third %8.1f, of the last %8.1f, at most %8.1f\n", curve.name, a, b, highest(s.samples, curve.of))
