@@ -68,6 +68,9 @@ func runCell(ctx context.Context, clients int, limit limits, flushes func() int6
 			return nil, fmt.Errorf("client %d of %d cannot begin: %w", i+1, clients, err)
 		}
 		defer c.close()
+		// What the first operation of a connection costs alone, such as preparing a statement,
+		// is not measured. If it fails, so will others.
+		_ = c.do(ctx)
 		workers[i] = worker{client: c, share: (limit.operations + clients - 1) / clients}
 	}
 	before := flushes()
