@@ -136,7 +136,7 @@ func TestRunCell(t *testing.T) {
 		t.Errorf("%+v after %d", r, c.calls.Load())
 	}
 	if r, c := run(0, limits{10 * time.Millisecond, 0}); r.Errors != 0 || 4+int64(r.Operations) != c.calls.Load() || // the first of each is not measured
-		 r.Took < 10*time.Millisecond {
+		r.Took < 10*time.Millisecond {
 		t.Errorf("%+v after %d", r, c.calls.Load())
 	}
 	if r, _ := run(1, limits{time.Hour, 0}); r.Operations != 0 || r.Errors != 4*hopeless || r.PerSecond() != 0 {

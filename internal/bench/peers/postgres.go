@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,9 @@ type postgres struct {
 	schema    string
 	name      string
 	directory string
+
+	mu   sync.Mutex
+	idle []*pgx.Conn // kept, as a pool does: a new process of the server takes long to warm up
 }
 
 const tables = `
@@ -69,6 +73,9 @@ func openPostgres(ctx context.Context, dsn string) (*postgres, error) {
 func (p *postgres) remove(progress *bench.Progress) {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
 	defer cancel()
+	for _, conn := range p.idle {
+		_ = conn.Close(ctx)
+	}
 	conn, err := pgx.ConnectConfig(ctx, p.config)
 	if err == nil {
 		_, err = conn.Exec(ctx, "DROP SCHEMA "+p.schema+" CASCADE")
@@ -83,17 +90,34 @@ func (p *postgres) Name() string      { return p.name }
 func (p *postgres) Directory() string { return p.directory }
 
 func (p *postgres) Connect(ctx context.Context) (bench.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		conn := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return &postgresSession{conn, p}, nil
+	}
 	conn, err := pgx.ConnectConfig(ctx, p.config)
 	if err != nil {
 		return nil, err
 	}
-	return &postgresSession{conn}, nil
+	return &postgresSession{conn, p}, nil
 }
 
 // A postgresSession prepares each statement once, as pgx does by itself.
-type postgresSession struct{ conn *pgx.Conn }
+type postgresSession struct {
+	conn *pgx.Conn
+	from *postgres
+}
 
-func (s *postgresSession) Close() { _ = s.conn.Close(context.Background()) }
+func (s *postgresSession) Close() {
+	if s.conn.IsClosed() {
+		return
+	}
+	s.from.mu.Lock()
+	defer s.from.mu.Unlock()
+	s.from.idle = append(s.from.idle, s.conn)
+}
 
 func (s *postgresSession) Save(ctx context.Context, d *bench.Document) error {
 	_, err := s.conn.Exec(ctx,
