@@ -23,7 +23,7 @@ type serveOptions struct {
 	Store               string    `placeholder:"KIND" default:"filesystem" enum:"filesystem,memory" help:"filesystem, or memory: for tests, everything is lost at the end."`
 	Durability          string    `placeholder:"KIND" default:"full" enum:"full,relaxed" help:"full: a 2xx is on stable storage. relaxed: it is handed to the operating system, and a crash of the machine may lose the last seconds."`
 	MinFree             size      `placeholder:"SIZE" default:"64MiB" help:"With less space free on the disk nothing new is saved; reading and deleting go on."`
-	CacheSize           size      `placeholder:"SIZE" default:"64MiB" help:"Memory for the documents that were read last; that their files are unchanged is still looked up each time."`
+	CacheSize           size      `placeholder:"SIZE" default:"64MiB" help:"Memory for the documents that were read last; that their files are unchanged is still asked each time."`
 	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:7420" help:"The address to serve on. Beyond this machine only with tokens."`
 	AllowedHosts        hosts     `placeholder:"NAMES" default:"" help:"Names, separated by commas, that requests may be for. IP addresses, localhost and the hosts of --listen and --metrics-listen always may; others are refused, for a web page can have its own name resolve to this machine."`
 	CORSOrigins         origins   `name:"cors-origins" placeholder:"ORIGINS" default:"" help:"Origins, separated by commas, whose web pages may call from a browser, such as https://console.example.org. Others can neither read nor change anything."`
