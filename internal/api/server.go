@@ -32,7 +32,7 @@ type Config struct {
 	Version      VersionInfo   // answered at /version
 	Metrics      http.Handler  // served at /metrics; nil = there is no such route
 	MetricsApart bool          // at that of Operations alone
-	NewRequestID func() string // nil = of a random prefix and a number
+	NewRequestID func() string // nil = random
 
 	Tokens *access.Tokens // of those who may come; nil = everybody may do everything
 	Redact []string       // pointers that are Redactable, masked for callers without the scope admin
@@ -89,7 +89,7 @@ func New(cfg Config) *Server {
 		cfg.MaxInFlightBytes = DefaultMaxInFlightBytes
 	}
 	if cfg.NewRequestID == nil {
-		cfg.NewRequestID = newRequestIDs()
+		cfg.NewRequestID = newRequestID
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(string, string, int, time.Duration) {}

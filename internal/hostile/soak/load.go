@@ -149,6 +149,9 @@ func (s *series) judge() error {
 	if err := s.failure.Load(); err != nil {
 		errs = append(errs, fmt.Errorf("%d requests failed, the first: %w", s.failed, *err))
 	}
+	if len(s.took) == 0 {
+		return errors.New("no request was answered")
+	}
 	slices.Sort(s.took)
 	p50, p999 := s.took[len(s.took)/2], s.took[len(s.took)*999/1000]
 	fmt.Printf("half of them took %v, 99.9 %% no longer than %v: %.1f times that\n", p50, p999, float64(p999)/float64(p50))

@@ -16,7 +16,7 @@ import (
 const cachedFile = 256 << 10
 
 // A cache keeps the files of snapshots that were read last. Whether one still is as it
-// was is asked of the filesystem each time, see check.
+// was is asked each time, see check.
 type cache struct {
 	limit   int64 // bytes
 	layout  *layout

@@ -188,7 +188,7 @@ func (j *journal) try(change func() error) error {
 	return change()
 }
 
-// createLogged makes a temporary file while the record is on its way to the log, and
+// createLogged makes a temporary file while others may be committing the record, and
 // gives it its name when that is on stable storage.
 func (j *journal) createLogged(name string, data []byte) (fs.FileInfo, error) {
 	ticket, err := j.append(changeWrite, name, data)

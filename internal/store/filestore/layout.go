@@ -56,9 +56,7 @@ func (l *layout) directories() []string {
 func (l *layout) log() string        { return filepath.Join(l.own(), "log") }
 func (l *layout) quarantine() string { return filepath.Join(l.own(), "quarantine") }
 
-func (l *layout) saga(id uuid.UUID) string {
-	return filepath.Join(l.snapshots(), id.String())
-}
+func (l *layout) saga(id uuid.UUID) string { return l.path(sagaDir(id)) }
 
 // snapshot is where a snapshot's file lies.
 func (l *layout) snapshot(r *catalog.Record) string {
@@ -99,9 +97,7 @@ func (l *layout) index(sagaID uuid.UUID) string {
 	return filepath.Join(l.indexes(), sagaID.String()+plainSuffix)
 }
 
-func (l *layout) replay(id uuid.UUID) string {
-	return filepath.Join(l.replays(), id.String()+plainSuffix)
-}
+func (l *layout) replay(id uuid.UUID) string { return l.path(replayFile(id)) }
 
 func snapshotName(id uuid.UUID, gzip bool) string {
 	b := appendID(make([]byte, 0, idLength+len(gzipSuffix)), id)

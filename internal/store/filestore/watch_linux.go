@@ -38,10 +38,10 @@ type watched struct {
 const mostWatched = 8192
 
 const (
-	watchedFiles = unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE
-	watchedSagas = unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE | watchedBase
-	watchedBase  = unix.IN_MOVE_SELF | unix.IN_DELETE_SELF
-	watchedEnd   = watchedBase | unix.IN_IGNORED | unix.IN_UNMOUNT
+	watchedBase  = unix.IN_ONLYDIR | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF
+	watchedSagas = watchedBase | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE
+	watchedFiles = watchedSagas | unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_DONT_FOLLOW
+	watchedEnd   = unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_IGNORED | unix.IN_UNMOUNT
 )
 
 // newWatcher answers nil where the kernel does not see all changes, or cannot watch.
@@ -55,15 +55,19 @@ func newWatcher(l *layout) *watcher {
 		return nil
 	}
 	w := &watcher{layout: l, file: file, most: mostWatched, sagas: map[uuid.UUID]*watched{}, numbers: map[int32]*watched{}}
-	w.base, err = w.add(l.base, watchedBase)
-	if err == nil {
-		w.all, err = w.add(l.snapshots(), watchedSagas)
-	}
-	if err != nil {
+	if w.base, w.all, err = w.addRoots(); err != nil {
 		w.stop()
 		return nil
 	}
 	return w
+}
+
+// addRoots watches what directories of sagas lie in.
+func (w *watcher) addRoots() (base, all int32, err error) {
+	if base, err = w.add(w.layout.base, watchedBase); err == nil {
+		all, err = w.add(w.layout.snapshots(), watchedSagas)
+	}
+	return base, all, err
 }
 
 // isLocal reports whether all changes on a filesystem are made by this kernel, and in
@@ -78,7 +82,7 @@ func isLocal(magic int64) bool {
 }
 
 func (w *watcher) add(dir string, changes uint32) (number int32, err error) {
-	n, err := unix.InotifyAddWatch(w.file, dir, changes|unix.IN_ONLYDIR|unix.IN_DONT_FOLLOW)
+	n, err := unix.InotifyAddWatch(w.file, dir, changes)
 	return int32(n), err
 }
 
@@ -162,22 +166,20 @@ func (w *watcher) take(events []byte) {
 		size := binary.NativeEndian.Uint32(events[12:])
 		name, _, _ := bytes.Cut(events[head:head+size], []byte{0})
 		events = events[head+size:]
-		w.happened(number, what, string(name))
+		w.happened(number, what, name)
 	}
 }
 
-func (w *watcher) happened(number int32, what uint32, name string) {
+func (w *watcher) happened(number int32, what uint32, name []byte) {
 	w.changes++
 	d := w.numbers[number]
 	switch {
 	case what&unix.IN_Q_OVERFLOW != 0:
-		for _, d := range w.numbers {
-			w.forget(d)
-		}
-	case number == w.base || number == w.all && what&watchedEnd != 0:
+		w.startAgain()
+	case number == w.base, number == w.all && what&watchedEnd != 0:
 		w.stop()
 	case number == w.all:
-		if id, ok := parseStem(name); ok && w.sagas[id] != nil {
+		if id, ok := parseStem(string(name)); ok && w.sagas[id] != nil {
 			w.forget(w.sagas[id])
 		}
 	case d == nil: // of one that has been forgotten
@@ -185,6 +187,17 @@ func (w *watcher) happened(number int32, what uint32, name string) {
 		w.forget(d)
 	default:
 		d.changed = w.changes
+	}
+}
+
+// startAgain forgets what is watched, because the kernel has not told of everything. If
+// that was about the roots, other ones may be in their place.
+func (w *watcher) startAgain() {
+	for _, d := range w.numbers {
+		w.forget(d)
+	}
+	if base, all, err := w.addRoots(); err != nil || base != w.base || all != w.all {
+		w.stop()
 	}
 }
 

@@ -3,6 +3,7 @@ package filestore_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -44,11 +45,39 @@ func watching(t *testing.T, limit int) (s *filestore.Store, paths map[string]str
 // When more happens than the kernel keeps in mind, everything is looked at again.
 func TestMoreChangesThanTheKernelTellsOf(t *testing.T) {
 	s, paths := watching(t, 3)
-	var err error
-	for range 20_000 {
-		err = errors.Join(err, os.Rename(paths[idA], paths[idA]+"~"), os.Rename(paths[idA]+"~", paths[idA]))
+	storm(t, paths[idA])
+	if err := os.RemoveAll(filepath.Dir(paths[idB])); err != nil {
+		t.Fatal(err)
 	}
-	if err = errors.Join(err, os.RemoveAll(filepath.Dir(paths[idB]))); err != nil {
+	if got, err := text(t, s, idB); !errors.Is(err, saga.ErrSnapshotNotFound) {
+		t.Error(got, err)
+	}
+}
+
+// storm moves a file to and fro until the kernel has forgotten the first of that.
+func storm(t *testing.T, path string) {
+	for range 9000 {
+		if err := errors.Join(os.Rename(path, path+"~"), os.Rename(path+"~", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// That may have been that all sagas lie in another directory now.
+func TestATreeExchangedUnseen(t *testing.T) {
+	s, paths := watching(t, 3)
+	storm(t, paths[idA])
+	gone := filepath.Dir(paths[idB])
+	tree := filepath.Dir(gone)
+	if err := errors.Join(os.Rename(tree, tree+"~"), exec.Command("cp", "-a", tree+"~", tree).Run()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := text(t, s, idB); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(gone); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := text(t, s, idB); !errors.Is(err, saga.ErrSnapshotNotFound) {

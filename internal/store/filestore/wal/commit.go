@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"time"
 
@@ -10,46 +11,57 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Whoever waits for the first group commits it, and passes the task on to one who
-// waits for the next: a goroutine of the log's own would cost a single writer two
-// changes of threads for each record.
+// There is one turn, and who has it commits: whoever waits for a group takes it when it
+// is free. A goroutine of the log's own would cost a single writer two changes of threads
+// for each record.
 
 // Wait returns when the record is on stable storage, or why it is not: a
 // *FailedError when that is not known, a *FullError when it certainly is not.
 func (t Ticket) Wait() error {
-	select {
-	case <-t.g.done:
-	case <-t.g.turn:
-		t.log.commitFirst()
+	for {
+		select {
+		case <-t.g.done:
+			return t.g.err
+		default:
+		}
+		select {
+		case <-t.g.done:
+		case <-t.log.turn:
+			t.log.takeTurn() // which may be for a group before this one
+		}
 	}
-	return t.g.err
 }
 
-// commitFirst commits the first group of the queue.
-func (l *Log) commitFirst() {
+func (l *Log) takeTurn() {
+	defer func() { l.turn <- struct{}{} }()
+	l.commitFirst()
+}
+
+// commitFirst commits the first group of the queue, if there is one. Only who has the
+// turn may call it.
+func (l *Log) commitFirst() (some bool) {
 	l.mu.Lock()
+	if len(l.queue) == 0 {
+		l.mu.Unlock()
+		return false
+	}
 	g := l.queue[0]
 	l.queue = l.queue[1:]
 	index, mark, failed := l.next, l.marking, l.failed
 	l.mu.Unlock()
+	returned := false
+	defer func() {
+		if !returned {
+			g.err = l.broken(errors.New("a commit has panicked"))
+		}
+		close(g.done)
+	}()
 	if failed == nil {
 		failed = l.commit(g, index, mark)
 		l.recycle(g)
 	}
-	g.err = failed
-	close(g.done)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.committing = false
-	l.pass()
-}
-
-// pass has somebody commit the first group, unless somebody is at it. To be called with mu held.
-func (l *Log) pass() {
-	if !l.committing && len(l.queue) > 0 {
-		l.committing = true
-		l.queue[0].turn <- struct{}{}
-	}
+	g.err, returned = failed, true
+	return true
 }
 
 // recycle keeps a group's frame for another one.

@@ -75,11 +75,11 @@ type Config struct {
 
 // A Log is safe for concurrent use.
 type Log struct {
-	cfg Config
+	cfg  Config
+	turn chan struct{} // holds one value while nobody commits
 
 	mu         sync.Mutex
 	queue      []*group // to be committed, the last one still gathering
-	committing bool     // somebody has been told to commit the first group, or is at it
 	spareFrame []byte   // of a group that has been committed, for the next
 	next       uint64   // index of the next frame
 	mark       uint64   // frames below it are settled, and a frame on disk says so
@@ -101,16 +101,16 @@ type Log struct {
 type group struct {
 	frame  []byte
 	sealed bool          // takes no records
-	turn   chan struct{} // tells one of those who wait to commit the group
 	done   chan struct{} // closed when it is committed
 	err    error
 }
 
 func newGroup(frame []byte) *group {
-	return &group{frame: frame, turn: make(chan struct{}, 1), done: make(chan struct{})}
+	return &group{frame: frame, done: make(chan struct{})}
 }
 
-// A Ticket stands for a record on its way to stable storage. It must be waited for.
+// A Ticket stands for a record that waits to be brought to stable storage, which those do
+// who wait for one.
 type Ticket struct {
 	log *Log
 	g   *group
@@ -119,10 +119,11 @@ type Ticket struct {
 // New returns a log that goes on behind what Recover has found.
 func New(cfg Config, found *Found) *Log {
 	l := &Log{
-		cfg: cfg, freed: make(chan struct{}),
+		cfg: cfg, turn: make(chan struct{}, 1), freed: make(chan struct{}),
 		next: found.next, mark: found.next, marking: found.next, names: found.names,
 		active: found.active, free: found.free,
 	}
+	l.turn <- struct{}{}
 	if len(l.free) == 0 {
 		l.making = true
 		l.spare.Go(l.makeSpare)
@@ -155,7 +156,6 @@ func (l *Log) Append(parts ...[]byte) (Ticket, error) {
 	for _, p := range parts {
 		g.frame = append(g.frame, p...)
 	}
-	l.pass()
 	l.mu.Unlock()
 	return Ticket{l, g}, nil
 }
@@ -254,7 +254,6 @@ func (l *Log) Release(next uint64) error {
 	g := newGroup(make([]byte, headerSize))
 	g.sealed = true
 	l.queue = append(l.queue, g)
-	l.pass()
 	l.mu.Unlock()
 	if err := (Ticket{l, g}).Wait(); err != nil {
 		return err
@@ -305,13 +304,9 @@ func (l *Log) broken(err error) error {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	last := Ticket{log: l}
-	if n := len(l.queue); n > 0 {
-		last.g = l.queue[n-1]
-	}
 	l.mu.Unlock()
-	if last.g != nil {
-		_ = last.Wait() // whoever has a ticket is told
+	<-l.turn // and nobody gets it any more
+	for l.commitFirst() {
 	}
 	l.spare.Wait()
 	var err error
