@@ -63,21 +63,25 @@ func storm(t *testing.T, path string) {
 	}
 }
 
-// That may have been that all sagas lie in another directory now.
+// When the kernel could not tell that all sagas lie in another directory now, that one's
+// being exchanged is noticed all the same.
 func TestATreeExchangedUnseen(t *testing.T) {
 	s, paths := watching(t, 3)
-	storm(t, paths[idA])
-	gone := filepath.Dir(paths[idB])
-	tree := filepath.Dir(gone)
-	if err := errors.Join(os.Rename(tree, tree+"~"), exec.Command("cp", "-a", tree+"~", tree).Run()); err != nil {
-		t.Fatal(err)
+	exchange := func(aside string) {
+		tree := filepath.Dir(filepath.Dir(paths[idB]))
+		if err := errors.Join(os.Rename(tree, tree+aside), exec.Command("cp", "-a", tree+aside, tree).Run()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for range 2 {
+	storm(t, paths[idA])
+	exchange("~")
+	for range 3 {
 		if _, err := text(t, s, idB); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.RemoveAll(gone); err != nil {
+	exchange("~~")
+	if err := os.RemoveAll(filepath.Dir(paths[idB])); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := text(t, s, idB); !errors.Is(err, saga.ErrSnapshotNotFound) {
