@@ -85,12 +85,12 @@ func replayFile(id uuid.UUID) string {
 func isOurs(name string) bool {
 	dir, file := filepath.Split(name)
 	_, gzip, ok := parseName(file)
-	if dir == "replays"+string(filepath.Separator) {
+	if dir == "replays"+separator {
 		return ok && !gzip
 	}
 	root, sagaID := filepath.Split(filepath.Clean(dir))
 	_, isID := parseStem(sagaID)
-	return ok && isID && root == "snapshots"+string(filepath.Separator)
+	return ok && isID && root == "snapshots"+separator
 }
 
 func (l *layout) index(sagaID uuid.UUID) string {

@@ -22,7 +22,7 @@ func (t Ticket) Wait() error {
 		select {
 		case <-t.g.done:
 			return t.g.err
-		default:
+		default: // only then for the turn: who is done works for nobody else
 		}
 		select {
 		case <-t.g.done:
