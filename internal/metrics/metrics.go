@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +69,6 @@ type Metrics struct {
 	lastSuccess  prometheus.Gauge
 
 	requests *prometheus.HistogramVec
-	answered sync.Map // answered → prometheus.Observer, so that labels are not looked up each time
 	inFlight prometheus.Gauge
 	rejected *prometheus.CounterVec
 
@@ -265,16 +263,8 @@ func (m *Metrics) Observe(method, route string, status int, took time.Duration) 
 	if 100 <= status && status <= 599 {
 		code = strconv.Itoa(status)
 	}
-	of := answered{method, route, code}
-	series, ok := m.answered.Load(of)
-	if !ok {
-		series, _ = m.answered.LoadOrStore(of, m.requests.WithLabelValues(method, route, code))
-	}
-	series.(prometheus.Observer).Observe(took.Seconds())
+	m.requests.WithLabelValues(method, route, code).Observe(took.Seconds())
 }
-
-// answered are the labels of a series of requests.
-type answered struct{ method, route, code string }
 
 // InFlight adds delta to the number of requests that are being answered.
 func (m *Metrics) InFlight(delta int) { m.inFlight.Add(float64(delta)) }

@@ -167,11 +167,7 @@ func TestLargeTextsStream(t *testing.T) {
 	sn := snapshot(uuid.MustParse(sagaA), 1, "2026-01-01T00:00:00Z")
 	sn.Context = []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)
 	put(t, s, sn)
-	item, err := s.Get(t.Context(), sn.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := item.Open(t.Context(), false)
+	doc, err := stored(s, sn.ID.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"snapshotd/internal/saga"
+	"snapshotd/internal/store"
 	"snapshotd/internal/store/filestore"
 )
 
@@ -74,13 +75,18 @@ func plain(t *testing.T, data []byte) []byte {
 	return text
 }
 
-func text(t *testing.T, s *filestore.Store, id string) (string, error) {
-	t.Helper()
+// stored opens the document of a snapshot.
+func stored(s *filestore.Store, id string) (*store.Document, error) {
 	item, err := s.Get(context.Background(), uuid.MustParse(id))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	doc, err := item.Open(context.Background(), false)
+	return item.Open(context.Background(), false)
+}
+
+func text(t *testing.T, s *filestore.Store, id string) (string, error) {
+	t.Helper()
+	doc, err := stored(s, id)
 	if err != nil {
 		return "", err
 	}

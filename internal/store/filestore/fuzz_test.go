@@ -36,11 +36,11 @@ func foundFiles(f *testing.F, kind string) {
 
 // opened opens a directory with one file that somebody put there beside a good
 // snapshot, sees that the good one is served, and answers the store.
-func opened(t *testing.T, path string, text []byte, good string) *filestore.Store {
+func opened(t *testing.T, path string, content []byte, good string) *filestore.Store {
 	t.Helper()
 	dir := lay(t, t.TempDir(), map[string]string{
 		filepath.Join("snapshots", sagaA, idA+".json"): good,
-		path: string(text),
+		path: string(content),
 	})
 	s, err := filestore.Open(t.Context(), filestore.Config{BasePath: dir, Relaxed: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -51,16 +51,7 @@ func opened(t *testing.T, path string, text []byte, good string) *filestore.Stor
 			t.Error(err)
 		}
 	})
-	item, err := s.Get(t.Context(), uuid.MustParse(idA))
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := item.Open(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer doc.Close()
-	if got, err := io.ReadAll(doc); err != nil || string(got) != good {
+	if got, err := text(t, s, idA); err != nil || got != good {
 		t.Fatalf("%v\n%s", err, got)
 	}
 	return s

@@ -16,15 +16,15 @@ import (
 type watcher struct {
 	layout *layout
 
-	mu      sync.Mutex
-	file    int // -1 = nothing is watched any more
-	most    int // directories of sagas at once
-	base    int32
-	all     int32 // where the directories of all sagas lie
-	sagas   map[uuid.UUID]*watched
-	numbers map[int32]*watched
-	changes uint64 // so far
-	buf     [4096]byte
+	mu        sync.Mutex
+	file      int   // -1 = nothing is watched any more
+	most      int   // directories of sagas at once
+	base      int32 // the numbers by which the kernel knows the base directory
+	snapshots int32 // and the one in it
+	sagas     map[uuid.UUID]*watched
+	numbers   map[int32]*watched
+	changes   uint64 // so far
+	buf       [4096]byte
 }
 
 type watched struct {
@@ -55,7 +55,7 @@ func newWatcher(l *layout) *watcher {
 		return nil
 	}
 	w := &watcher{layout: l, file: file, most: mostWatched, sagas: map[uuid.UUID]*watched{}, numbers: map[int32]*watched{}}
-	if w.base, w.all, err = w.addRoots(); err != nil {
+	if w.base, w.snapshots, err = w.addRoots(); err != nil {
 		w.stop()
 		return nil
 	}
@@ -63,11 +63,11 @@ func newWatcher(l *layout) *watcher {
 }
 
 // addRoots watches what directories of sagas lie in.
-func (w *watcher) addRoots() (base, all int32, err error) {
+func (w *watcher) addRoots() (base, snapshots int32, err error) {
 	if base, err = w.add(w.layout.base, watchedBase); err == nil {
-		all, err = w.add(w.layout.snapshots(), watchedSagas)
+		snapshots, err = w.add(w.layout.snapshots(), watchedSagas)
 	}
-	return base, all, err
+	return base, snapshots, err
 }
 
 // isLocal reports whether all changes on a filesystem are made by this kernel, and in
@@ -176,9 +176,9 @@ func (w *watcher) happened(number int32, what uint32, name []byte) {
 	switch {
 	case what&unix.IN_Q_OVERFLOW != 0:
 		w.startAgain()
-	case number == w.base, number == w.all && what&watchedEnd != 0:
+	case number == w.base, number == w.snapshots && what&watchedEnd != 0:
 		w.stop()
-	case number == w.all:
+	case number == w.snapshots:
 		if id, ok := parseStem(string(name)); ok && w.sagas[id] != nil {
 			w.forget(w.sagas[id])
 		}
@@ -196,7 +196,7 @@ func (w *watcher) startAgain() {
 	for _, d := range w.numbers {
 		w.forget(d)
 	}
-	if base, all, err := w.addRoots(); err != nil || base != w.base || all != w.all {
+	if base, snapshots, err := w.addRoots(); err != nil || base != w.base || snapshots != w.snapshots {
 		w.stop()
 	}
 }

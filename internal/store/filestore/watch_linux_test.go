@@ -1,16 +1,116 @@
-package filestore
+package filestore_test
 
-import "github.com/google/uuid"
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
 
-// WatchAtMost bounds the directories that are watched.
-func (s *Store) WatchAtMost(n int) { s.cache.watcher.most = n }
+	"github.com/google/uuid"
 
-// Watched answers how many directories of sagas are watched, and whether any can be.
-func (s *Store) Watched() (n int, ok bool) {
-	w := s.cache.watcher
-	if w == nil {
-		return 0, false
+	"snapshotd/internal/saga"
+	"snapshotd/internal/store/filestore"
+)
+
+// watching opens a store with a snapshot in each of three sagas that are watched, as far as limit allows.
+func watching(t *testing.T, limit int) (s *filestore.Store, paths map[string]string) {
+	const idC, sagaC = "cccccccc-cccc-4ccc-8ccc-cccccccccccc", "33333333-3333-4333-8333-333333333333"
+	dir := t.TempDir()
+	paths = map[string]string{}
+	files := map[string]string{}
+	for id, sagaID := range map[string]string{idA: sagaA, idB: sagaB, idC: sagaC} {
+		name := filepath.Join("snapshots", sagaID, id+".json")
+		files[name] = document(id, sagaID)
+		paths[id] = filepath.Join(dir, name)
 	}
-	w.lastChange(uuid.UUID{}) // so that it knows what has gone
-	return len(w.sagas), true
+	s = caching(t, lay(t, dir, files))
+	if _, ok := s.Watched(); !ok {
+		t.Skip("directories on this filesystem cannot be watched")
+	}
+	s.WatchAtMost(limit)
+	for range 2 {
+		for id := range paths {
+			if _, err := text(t, s, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n, _ := s.Watched(); n != min(limit, 3) {
+		t.Fatalf("%d directories are watched", n)
+	}
+	return s, paths
+}
+
+// When more happens than the kernel keeps in mind, everything is looked at again.
+func TestMoreChangesThanTheKernelTellsOf(t *testing.T) {
+	s, paths := watching(t, 3)
+	storm(t, paths[idA])
+	if err := os.RemoveAll(filepath.Dir(paths[idB])); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := text(t, s, idB); !errors.Is(err, saga.ErrSnapshotNotFound) {
+		t.Error(got, err)
+	}
+}
+
+// storm moves a file to and fro until the kernel has forgotten the first of that.
+func storm(t *testing.T, path string) {
+	for range 9000 {
+		if err := errors.Join(os.Rename(path, path+"~"), os.Rename(path+"~", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// When the kernel could not tell that all sagas lie in another directory now, that one's
+// being exchanged is noticed all the same.
+func TestATreeExchangedUnseen(t *testing.T) {
+	s, paths := watching(t, 3)
+	exchange := func(aside string) {
+		tree := filepath.Dir(filepath.Dir(paths[idB]))
+		if err := errors.Join(os.Rename(tree, tree+aside), exec.Command("cp", "-a", tree+aside, tree).Run()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	storm(t, paths[idA])
+	exchange("~")
+	for range 3 {
+		if _, err := text(t, s, idB); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exchange("~~")
+	if err := os.RemoveAll(filepath.Dir(paths[idB])); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := text(t, s, idB); !errors.Is(err, saga.ErrSnapshotNotFound) {
+		t.Error(got, err)
+	}
+}
+
+// What is not watched, for there are too many, is looked at.
+func TestMoreSagasThanAreWatched(t *testing.T) {
+	s, paths := watching(t, 2)
+	for id, path := range paths {
+		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := text(t, s, id); !errors.Is(err, saga.ErrSnapshotNotFound) {
+			t.Error(got, err)
+		}
+	}
+}
+
+// A saga that has gone is not watched any more.
+func TestSagasThatAreDeletedAreNotWatched(t *testing.T) {
+	s, paths := watching(t, 3)
+	for id := range paths {
+		if _, err := s.Delete(t.Context(), uuid.MustParse(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := s.Watched(); n != 0 {
+		t.Errorf("%d directories are watched", n)
+	}
 }
