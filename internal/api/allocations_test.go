@@ -31,10 +31,10 @@ func TestAllocations(t *testing.T) {
 		status  int
 		most    float64
 	}{
-		{"save", func(i int) *http.Request { return saves[i] }, http.StatusCreated, 82},
-		{"get", getRequest("/v1/snapshots/" + snapshotID(1)), http.StatusOK, 28},
-		{"latest", getRequest("/v1/sagas/" + sagaID(0) + "/snapshots/latest"), http.StatusOK, 33},
-		{"list of 10", getRequest("/v1/sagas/" + sagaID(0) + "/snapshots"), http.StatusOK, 60},
+		{"save", func(i int) *http.Request { return saves[i] }, http.StatusCreated, 80},
+		{"get", getRequest("/v1/snapshots/" + snapshotID(1)), http.StatusOK, 27},
+		{"latest", getRequest("/v1/sagas/" + sagaID(0) + "/snapshots/latest"), http.StatusOK, 32},
+		{"list of 10", getRequest("/v1/sagas/" + sagaID(0) + "/snapshots"), http.StatusOK, 57},
 	} {
 		run := 0
 		got := testing.AllocsPerRun(runs, func() {
