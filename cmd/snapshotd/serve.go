@@ -129,6 +129,7 @@ func (d *daemon) newServer(handler http.Handler) *http.Server {
 		ReadTimeout:       headerTimeout + transferTime(o.MaxBodySize),
 		WriteTimeout:      headerTimeout + transferTime(o.MaxBodySize) + answerTimeout + transferTime(o.MaxPageBytes),
 		IdleTimeout:       idleTimeout,
+		ConnContext:       api.ConnContext,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
@@ -250,7 +251,7 @@ func listenOn(ctx context.Context, option string, at address) (net.Listener, err
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	return listener, nil
+	return api.Joining(listener), nil
 }
 
 func (d *daemon) serveOn(listener net.Listener) error {

@@ -93,7 +93,9 @@ func newWorld(t *testing.T, s store.Store, options ...func(*api.Config)) *world 
 		NewID: func() uuid.UUID { w.ids++; return numbered(0xabc, w.ids) },
 	})
 	w.server.Serve(w.archive)
-	ts := httptest.NewServer(w.server)
+	ts := httptest.NewUnstartedServer(w.server)
+	ts.Listener, ts.Config.ConnContext = api.Joining(ts.Listener), api.ConnContext
+	ts.Start()
 	t.Cleanup(ts.Close)
 	w.url = ts.URL
 	// Without a transparent gzip, so that tests see what goes over the wire.

@@ -87,6 +87,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			Context: r.Context(), id: r.Header.Get("X-Request-Id"), route: "other",
 			answer: recorder{ResponseWriter: w, head: r.Method == http.MethodHead},
 		}
+		e.answer.conn, _ = r.Context().Value(joiningKey{}).(*joiningConn)
 		if !isRequestID(e.id) {
 			e.id = s.cfg.NewRequestID()
 		}
@@ -181,6 +182,7 @@ func remoteHost(r *http.Request) string {
 // A recorder remembers what went out.
 type recorder struct {
 	http.ResponseWriter
+	conn   *joiningConn
 	head   bool // the body is left out
 	status int
 	bytes  int64
@@ -197,7 +199,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	r.conn.join(true)
 	n, err := r.ResponseWriter.Write(b)
+	r.conn.join(false)
 	if !r.head {
 		r.bytes += int64(n)
 	}
