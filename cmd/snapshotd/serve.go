@@ -343,7 +343,7 @@ func (d *daemon) logContent(ctx context.Context, a *archive.Archive, took time.D
 // store any more.
 func (d *daemon) drain(ctx context.Context) bool {
 	timeout := time.Duration(d.options.ShutdownTimeout)
-	d.log.Info("draining", "timeout", timeout)
+	d.log.Info("draining", "timeout", timeout.String())
 	d.api.Drain()
 	d.serving.Store(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
@@ -363,7 +363,7 @@ func (d *daemon) drain(ctx context.Context) bool {
 		err = errors.Join(err, d.operator.Shutdown(ctx))
 	}
 	if err != nil {
-		d.log.Warn("requests did not end in time and are cut off", "timeout", timeout)
+		d.log.Warn("requests did not end in time and are cut off", "timeout", timeout.String())
 		d.close()
 	}
 	unused := make(chan struct{})

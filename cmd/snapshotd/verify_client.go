@@ -26,7 +26,7 @@ type remote struct {
 const (
 	remoteTimeout = time.Minute // for one answer
 	remoteTries   = 5           // when it has no time
-	remoteWait    = time.Second
+	remoteWait    = time.Second // unless it says for how long
 	pageLimit     = 1000
 )
 
@@ -41,42 +41,50 @@ func newRemote(target, token string) *remote {
 // get answers what is there. Only a status other than 200, 404 and 500 is an error.
 func (r *remote) get(ctx context.Context, path string) (status int, body []byte, err error) {
 	for try := 1; ; try++ {
-		status, body, err = r.once(ctx, path)
+		status, wait, body, err := r.once(ctx, path)
 		if err != nil {
 			return 0, nil, err
 		}
 		switch status {
 		case http.StatusOK, http.StatusNotFound, http.StatusInternalServerError:
 			return status, body, nil
+		case http.StatusTooManyRequests:
+			try = 0 // we are let in as often as our token may ask
 		case http.StatusServiceUnavailable:
-			if try < remoteTries {
-				select {
-				case <-time.After(remoteWait):
-					continue
-				case <-ctx.Done():
-					return 0, nil, ctx.Err()
-				}
-			}
+		default:
+			try = remoteTries
 		}
-		return 0, nil, fmt.Errorf("%s answers %d: %.200s", path, status, body)
+		if try == remoteTries {
+			return 0, nil, fmt.Errorf("%s answers %d: %.200s", path, status, body)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return 0, nil, ctx.Err()
+		}
 	}
 }
 
-func (r *remote) once(ctx context.Context, path string) (int, []byte, error) {
+// once also answers how long to wait before it is tried again.
+func (r *remote) once(ctx context.Context, path string) (status int, wait time.Duration, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+path, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
 	res, err := r.client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return res.StatusCode, body, err
+	wait = remoteWait
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil {
+		wait = min(time.Duration(seconds)*time.Second, remoteTimeout)
+	}
+	body, err = io.ReadAll(res.Body)
+	return res.StatusCode, wait, body, err
 }
 
 // decode gets a JSON value that must be there.

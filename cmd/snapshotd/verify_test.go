@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -276,14 +277,14 @@ func TestVerifyBrokenOff(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		code, body := r.get(q.URL.RequestURI())
 		if q.URL.Path == "/v1/sagas" {
-			code = http.StatusTooManyRequests
+			code = http.StatusForbidden
 		}
 		w.WriteHeader(code)
 		_, _ = io.WriteString(w, body)
 	}))
 	defer proxy.Close()
 	code, out, errs := verifying(t, "--url", proxy.URL)
-	if code != exitUsage || !strings.Contains(errs, "429") || strings.Contains(out, "Nothing is wrong.") || !strings.Contains(out, "broken off") {
+	if code != exitUsage || !strings.Contains(errs, "403") || strings.Contains(out, "Nothing is wrong.") || !strings.Contains(out, "broken off") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	if _, out, _ := verifying(t, "--url", proxy.URL, "--json"); !strings.Contains(out, `"incomplete": true`) && !strings.Contains(out, `"incomplete":true`) {
@@ -309,5 +310,27 @@ func TestBar(t *testing.T) {
 	off.end()
 	if text.Len() > 0 {
 		t.Errorf("where there is no terminal it shows %q", &text)
+	}
+}
+
+// TestVerifyWaits comes back as often, and as late, as it is asked to.
+func TestVerifyWaits(t *testing.T) {
+	t.Parallel()
+	r := start(t, "--store=memory")
+	r.saveSome(3)
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if asked.Add(1) <= 3*remoteTries {
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		code, body := r.get(q.URL.RequestURI())
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, body)
+	}))
+	defer proxy.Close()
+	if code, out, errs := verifying(t, "--url", proxy.URL); code != exitOK || !strings.Contains(out, "Nothing is wrong.") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 }

@@ -96,7 +96,7 @@ func (f *failing) DeleteMany(ctx context.Context, sel *store.Selection) (*store.
 	return f.Store.DeleteMany(ctx, sel)
 }
 
-func (f *failing) PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+func (f *failing) PutReplay(ctx context.Context, r, expect *saga.Replay) error {
 	if f.err != nil {
 		return f.err
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +17,6 @@ import (
 var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 }
-
-func newRouteContext() *chi.Context { return chi.NewRouteContext() }
 
 // headAsGet routes HEAD to the handlers of GET; net/http leaves out the body.
 func headAsGet(next http.Handler) http.Handler {
@@ -111,19 +108,12 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				}
 			}
 			took := time.Since(start)
-			s.cfg.Observe(knownMethod(r.Method), e.route, rec.status, took)
+			s.cfg.Observe(r.Method, e.route, rec.status, took)
 			s.logAccess(r, e, took, aborted)
 		}()
 		next.ServeHTTP(rec, r)
 		aborted = false
 	})
-}
-
-func knownMethod(method string) string {
-	if slices.Contains(methods, method) {
-		return method
-	}
-	return "other"
 }
 
 // isRequestID reports whether s is 1 to 128 visible ASCII characters.

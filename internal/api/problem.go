@@ -184,7 +184,7 @@ func (s *Server) methodNotAllowed(mux *chi.Mux, w http.ResponseWriter, r *http.R
 		if method == http.MethodHead {
 			asked = http.MethodGet
 		}
-		if mux.Match(newRouteContext(), asked, path) {
+		if mux.Match(chi.NewRouteContext(), asked, path) {
 			allowed = append(allowed, method)
 		}
 	}

@@ -31,7 +31,7 @@ type Config struct {
 	MaxPageBytes int64         // of the documents that a page brings, in bytes before compression; 0 = DefaultMaxPageBytes
 	Version      VersionInfo   // answered at /version
 	Metrics      http.Handler  // served at /metrics; nil = there is no such route
-	MetricsApart bool          // at that of Operations alone
+	MetricsApart bool          // /metrics is served by Operator alone
 	NewRequestID func() string // nil = random
 
 	Tokens *access.Tokens // of those who may come; nil = everybody may do everything
@@ -44,7 +44,7 @@ type Config struct {
 	MaxInFlightBytes int64                     // of bodies and documents in memory at once; 0 = DefaultMaxInFlightBytes
 	BodyTime         func(int64) time.Duration // that a body of so many bytes may take; nil = as long as net/http lets it
 
-	Observe  func(method, route string, status int, took time.Duration) // method and route are "other" where unknown
+	Observe  func(method, route string, status int, took time.Duration) // route is a pattern, or "other"
 	InFlight func(delta int)                                            // requests under way
 	Rejected func(reason string)                                        // one of RejectReasons
 }

@@ -225,7 +225,7 @@ type spoiled struct {
 	get        func(context.Context, uuid.UUID) (*store.Item, error)
 	list       func(context.Context, *saga.Query) (*store.Page, error)
 	deleteMany func(context.Context, *store.Selection) (*store.Deletion, error)
-	putReplay  func(context.Context, *saga.Replay, saga.ReplayStatus) error
+	putReplay  func(ctx context.Context, r, expect *saga.Replay) error
 }
 
 func (s *spoiled) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, error) {
@@ -256,7 +256,7 @@ func (s *spoiled) DeleteMany(ctx context.Context, sel *store.Selection) (*store.
 	return s.Store.DeleteMany(ctx, sel)
 }
 
-func (s *spoiled) PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+func (s *spoiled) PutReplay(ctx context.Context, r, expect *saga.Replay) error {
 	if s.putReplay != nil {
 		return s.putReplay(ctx, r, expect)
 	}

@@ -30,7 +30,7 @@ func (a *Archive) RunJanitor(ctx context.Context, interval time.Duration) {
 		jump := now.Round(0).Sub(last.Round(0)) - time.Since(since)
 		last, since = now, time.Now()
 		if jump.Abs() > clockJump {
-			a.cfg.Logger.WarnContext(ctx, "clean-up skipped: the clock has jumped", "by", jump)
+			a.cfg.Logger.WarnContext(ctx, "clean-up skipped: the clock has jumped", "by", jump.String())
 			a.cfg.Observer.CleanedUp(CleanUpRun{Trigger: TriggerTimer, Result: RunSkipped})
 		} else {
 			a.janitorRound(ctx)

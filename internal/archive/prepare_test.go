@@ -271,7 +271,7 @@ func TestPrepareReplayPassesOverWhatVanishes(t *testing.T) {
 
 func TestPrepareReplayFails(t *testing.T) {
 	w := withSteps(t)
-	w.store.putReplay = func(context.Context, *saga.Replay, saga.ReplayStatus) error { return saga.ErrNoSpace }
+	w.store.putReplay = func(_ context.Context, _, _ *saga.Replay) error { return saga.ErrNoSpace }
 	for _, body := range []string{`{"checkpoint_step":"charge"}`, `{"checkpoint_step":"none"}`, `{"snapshot_id":"` + nth(1).String() + `"}`} {
 		if p, created, err := w.PrepareReplay(t.Context(), orders, request(t, body)); !errors.Is(err, saga.ErrNoSpace) || created || p != nil {
 			t.Errorf("%s: %v, %t, %v", body, p, created, err)

@@ -56,7 +56,7 @@ func (a *Archive) PrepareReplay(ctx context.Context, sagaID uuid.UUID, q *saga.R
 	default:
 		return nil, false, notFound
 	}
-	if err := a.cfg.Store.PutReplay(ctx, r, ""); err != nil {
+	if err := a.cfg.Store.PutReplay(ctx, r, nil); err != nil {
 		if errors.Is(err, saga.ErrExists) && q.ReplayID.Valid {
 			return a.PrepareReplay(ctx, sagaID, q) // somebody was faster with this id
 		}
@@ -175,7 +175,7 @@ func (a *Archive) SaveReplay(ctx context.Context, d *saga.ReplayDraft) (r *saga.
 				r.CreatedAt = a.now()
 			}
 			a.complete(&r)
-			err = a.cfg.Store.PutReplay(ctx, &r, "")
+			err = a.cfg.Store.PutReplay(ctx, &r, nil)
 			if errors.Is(err, saga.ErrExists) {
 				continue
 			}
@@ -222,7 +222,7 @@ func (a *Archive) ReportReplay(ctx context.Context, id uuid.UUID, p *saga.Replay
 // replace stores r in place of stored, unless that has changed.
 func (a *Archive) replace(ctx context.Context, stored, r *saga.Replay) (*saga.Replay, error) {
 	a.complete(r)
-	if err := a.cfg.Store.PutReplay(ctx, r, stored.Status); err != nil {
+	if err := a.cfg.Store.PutReplay(ctx, r, stored); err != nil {
 		return nil, err
 	}
 	if r.Status != stored.Status {

@@ -142,7 +142,7 @@ func TestReplayKeepsWhatIsNotOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.PutReplay(t.Context(), r, ""); err != nil {
+	if err := w.store.PutReplay(t.Context(), r, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := w.SaveReplay(t.Context(), record(t, `"replay_status":"running"`)); err != nil {
@@ -223,7 +223,7 @@ func TestReportReplay(t *testing.T) {
 func TestReplayChangesMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	faster := func(fields string) {
-		w.store.putReplay = func(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+		w.store.putReplay = func(ctx context.Context, r, expect *saga.Replay) error {
 			w.store.putReplay = nil
 			if _, _, err := w.SaveReplay(ctx, record(t, fields)); err != nil {
 				t.Error(err)
@@ -245,7 +245,7 @@ func TestReplayChangesMeanwhile(t *testing.T) {
 	if _, _, err := w.SaveReplay(t.Context(), record(t, `"replay_status":"pending"`)); err != nil {
 		t.Fatal(err)
 	}
-	w.store.putReplay = func(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+	w.store.putReplay = func(ctx context.Context, r, expect *saga.Replay) error {
 		w.store.putReplay = nil
 		if _, err := w.ReportReplay(ctx, nth(66), &saga.ReplayReport{Status: saga.ReplayCancelled}); err != nil {
 			t.Error(err)
@@ -254,5 +254,26 @@ func TestReplayChangesMeanwhile(t *testing.T) {
 	}
 	if _, err := w.ReportReplay(t.Context(), nth(66), &saga.ReplayReport{Status: saga.ReplayRunning}); !errors.Is(err, saga.ErrReplayConflict) {
 		t.Errorf("running after it was cancelled: %v", err)
+	}
+}
+
+// Two change different fields at the same time: neither is lost.
+func TestReplayFieldsChangeMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	save := func(ctx context.Context, fields string) {
+		t.Helper()
+		if _, _, err := w.SaveReplay(ctx, record(t, `"replay_status":"pending"`+fields)); err != nil {
+			t.Error(err)
+		}
+	}
+	save(t.Context(), "")
+	w.store.putReplay = func(ctx context.Context, r, expect *saga.Replay) error {
+		w.store.putReplay = nil
+		save(ctx, `,"initiated_by":"me"`)
+		return w.store.Store.PutReplay(ctx, r, expect)
+	}
+	save(t.Context(), `,"context_override":{"a":1}`)
+	if r, err := w.Replay(t.Context(), nth(66)); err != nil || r.InitiatedBy != "me" || string(r.ContextOverride) != `{"a":1}` {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

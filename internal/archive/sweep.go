@@ -64,15 +64,15 @@ func (a *Archive) trim(ctx context.Context, id uuid.UUID) {
 	}
 }
 
-// sweep deletes what sel chooses in batches, until nothing is left, a batch
-// changes nothing, or an error.
+// sweep deletes what sel chooses in batches, until nothing is left or a batch changes
+// nothing. Its error is why something is left.
 func (a *Archive) sweep(ctx context.Context, reason string, sel *store.Selection) (total store.Deletion, err error) {
 	batch := *sel
 	batch.Limit = sweepBatch
 	if a.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
 		batch.Sample = sweepBatch
 	}
-	left := math.MaxInt
+	left, kept := math.MaxInt, 0
 	for {
 		d, err := a.cfg.Store.DeleteMany(ctx, &batch)
 		if d != nil {
@@ -85,11 +85,12 @@ func (a *Archive) sweep(ctx context.Context, reason string, sel *store.Selection
 			}
 		}
 		// What was gone already is not counted, but there is less left.
-		if err != nil || d.Remaining == 0 || d.Count == 0 && d.Remaining >= left {
+		if d == nil || ctx.Err() != nil || d.Remaining == 0 || d.Count == 0 && d.Remaining >= left && d.Kept <= kept {
 			a.swept(ctx, reason, sel, &total)
 			return total, err
 		}
-		left = d.Remaining
+		left, kept = d.Remaining, d.Kept
+		batch.Limit = sweepBatch + kept // which it will try first
 	}
 }
 

@@ -250,3 +250,20 @@ func TestReading(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What cannot be deleted does not keep the clean-up from what comes after it.
+func TestCleanUpGoesAroundWhatStays(t *testing.T) {
+	w := newWorld(t)
+	left, stuck := 1000, 300
+	w.store.deleteMany = func(_ context.Context, sel *store.Selection) (*store.Deletion, error) {
+		d := &store.Deletion{Kept: min(stuck, sel.Limit)}
+		d.Count = min(sel.Limit-d.Kept, left-stuck)
+		left -= d.Count
+		d.Remaining = left
+		return d, saga.ErrReadOnly
+	}
+	if c, err := w.CleanUp(t.Context(), false); !errors.Is(err, saga.ErrReadOnly) || c.Deleted != 700 || c.Remaining != 300 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	w.wantHeard("deleted expired 700", "cleaned up request error 700")
+}

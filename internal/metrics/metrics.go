@@ -32,7 +32,7 @@ const other = "other"
 type Config struct {
 	Version, Revision string           // of the program
 	Store             string           // filesystem, memory
-	Durability        string           // how an acknowledged save is kept: fsync, none
+	Durability        string           // how an acknowledged save is kept: full, relaxed, none
 	Compression       bool             // new snapshots are compressed
 	CleanUpInterval   time.Duration    // 0 = never
 	RejectReasons     []string         // all that Rejected is called with
@@ -248,16 +248,12 @@ func (m *Metrics) SyncObserved(target string, took time.Duration) {
 // Degraded notes that the store has given up writing until a restart.
 func (m *Metrics) Degraded() { m.degraded.Set(1) }
 
-// Observe counts a request that was answered. The route is its pattern, "" if
-// none matched.
+// Observe counts a request that was answered. The route is its pattern, or "other".
 func (m *Metrics) Observe(method, route string, status int, took time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
 		method = other
-	}
-	if route == "" {
-		route = other
 	}
 	code := other
 	if 100 <= status && status <= 599 {

@@ -187,7 +187,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 		for i := from; i < to; i++ {
 			r := save(t, a, fmt.Sprintf(`,"status":"s%d"`, i))
 			m.Observe("GET", "/v1/sagas/{saga_id}", 200, time.Millisecond)
-			m.Observe(fmt.Sprintf("VERB%d", i), "", 1000+i, time.Millisecond)
+			m.Observe(fmt.Sprintf("VERB%d", i), other, 1000+i, time.Millisecond)
 			if _, err := a.Saga(context.Background(), r.SagaID); err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +241,7 @@ func TestObserver(t *testing.T) {
 
 func TestOthersAreTold(t *testing.T) {
 	m := New(Config{
-		Version: "v1.2.3", Revision: "abc", Store: "filesystem", Durability: "fsync", Compression: true,
+		Version: "v1.2.3", Revision: "abc", Store: "filesystem", Durability: "full", Compression: true,
 		CleanUpInterval: 90 * time.Second, RejectReasons: []string{"overloaded"},
 		Ready: func() bool { return true },
 	})
@@ -253,7 +253,7 @@ func TestOthersAreTold(t *testing.T) {
 	m.Rejected("overloaded")
 	m.Observe("PUT", "/v1/snapshots/{snapshot_id}", 201, time.Millisecond)
 	for name, want := range map[string]float64{
-		"snapshotd_store_info true fsync filesystem":                                  1,
+		"snapshotd_store_info true full filesystem":                                   1,
 		"snapshotd_store_sync_duration_seconds file":                                  1,
 		"snapshotd_store_degraded":                                                    1,
 		"snapshotd_http_requests_in_flight":                                           1,

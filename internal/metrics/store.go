@@ -160,7 +160,7 @@ func (s *measured) DeleteMany(ctx context.Context, sel *store.Selection) (d *sto
 	return s.next.DeleteMany(ctx, sel)
 }
 
-func (s *measured) PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) (err error) {
+func (s *measured) PutReplay(ctx context.Context, r, expect *saga.Replay) (err error) {
 	defer s.done(opPutReplay, time.Now(), &err)
 	return s.next.PutReplay(ctx, r, expect)
 }

@@ -65,7 +65,7 @@ func TestEveryCallIsCounted(t *testing.T) {
 	listed, openListed := page.Items[0].Open(ctx, false)
 	_, sagas := s.Sagas(ctx, ofSaga)
 	_, one := s.Saga(ctx, sum.SagaID)
-	putReplay := s.PutReplay(ctx, replay, "")
+	putReplay := s.PutReplay(ctx, replay, nil)
 	_, getReplay := s.GetReplay(ctx, replay.ID)
 	_, listReplays := s.ListReplays(ctx, ofSaga)
 	_, deleteReplays := s.DeleteReplays(ctx, sum.SagaID)

@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/google/uuid"
@@ -96,6 +97,12 @@ func (r *Replay) AppendJSON(dst []byte, indent bool) []byte {
 
 // MarshalJSON is AppendJSON for encoding/json.
 func (r *Replay) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil, false), nil }
+
+// Equal reports whether two records are spelled alike but for white space.
+func (r *Replay) Equal(o *Replay) bool {
+	spelled := func(r *Replay) []byte { return document.AppendCompact(nil, r.AppendJSON(nil, false)) }
+	return bytes.Equal(spelled(r), spelled(o))
+}
 
 func orNull(value []byte) []byte {
 	if value == nil {

@@ -62,13 +62,14 @@ type Store interface {
 
 	// DeleteMany removes at most sel.Limit of the snapshots that sel chooses, or with
 	// sel.DryRun says what it would remove. On an error, and when the context is
-	// cancelled on the way, it answers what it has removed so far.
+	// cancelled on the way, it answers what it has removed. One that cannot be removed
+	// does not keep others from it.
 	DeleteMany(ctx context.Context, sel *Selection) (*Deletion, error)
 
-	// PutReplay stores a replay record. With expect == "" it must be new, else
-	// saga.ErrExists; otherwise it replaces the stored record if that has the status
-	// expect, else saga.ErrReplayChanged.
-	PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error
+	// PutReplay stores a replay record. With expect == nil it must be new, else
+	// saga.ErrExists; otherwise it replaces the stored record if that still is what is
+	// expected, see saga.Replay.Equal, else saga.ErrReplayChanged.
+	PutReplay(ctx context.Context, r, expect *saga.Replay) error
 
 	// GetReplay finds a replay by its id; saga.ErrReplayNotFound if there is none.
 	GetReplay(ctx context.Context, id uuid.UUID) (*saga.Replay, error)
@@ -179,7 +180,7 @@ func (d *Document) Sum() [sha256.Size]byte {
 type Page struct {
 	Items      []Item
 	Next       *saga.Position // of the last item; nil at the end of the list
-	Unreadable []uuid.UUID    // on the first page: what belongs here by its name but cannot be read
+	Unreadable []uuid.UUID    // on the first page: what belongs to the list by its name but cannot be read, at most 1,000
 }
 
 // A SagaPage is a part of a list of sagas.
@@ -212,6 +213,7 @@ type Deletion struct {
 	Bytes      int64          // as stored
 	Unreadable int            // how many of Count could not be read
 	Sample     []saga.Summary // the first ones
+	Kept       int            // how many it has tried to remove in vain
 	Remaining  int            // how many the selection still chooses
 }
 

@@ -1,8 +1,8 @@
 package filestore
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/google/uuid"
@@ -28,15 +28,11 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) (*saga.Summary, error)
 	for _, u := range s.catalog.Unreadable(id) {
 		d.addUnreadable(u)
 	}
-	if len(d.files) == 0 {
-		return nil, saga.ErrSnapshotNotFound
-	}
-	gone, err := s.unlink(&d)
-	if err != nil {
+	if err := s.unlink(&d); err != nil {
 		return nil, err
 	}
-	if gone == len(d.files) {
-		return nil, saga.ErrSnapshotNotFound // somebody else has removed them
+	if len(d.files) == 0 {
+		return nil, saga.ErrSnapshotNotFound // or somebody else has removed them
 	}
 	if !readable {
 		r.ID, r.SagaID = id, d.files[0].SagaID
@@ -45,7 +41,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) (*saga.Summary, error)
 }
 
 // DeleteMany removes what a selection chooses, a synced batch of files for each
-// saga.
+// saga. What cannot be removed keeps nothing else from going.
 func (s *Store) DeleteMany(ctx context.Context, sel *store.Selection) (answer *store.Deletion, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -74,16 +70,16 @@ func (s *Store) DeleteMany(ctx context.Context, sel *store.Selection) (answer *s
 	answer = &store.Deletion{}
 	deleted := make(map[uuid.UUID]bool, len(chosen))
 	for _, d := range batches {
-		var gone int
-		if d, gone, err = s.deleteBatch(ctx, d, sel); d != nil {
-			answer.Count += len(d.files) - gone
-			answer.Unreadable += len(d.broken)
-			for _, r := range d.records {
-				answer.Bytes += r.SizeBytes
-				deleted[r.ID] = true
-			}
+		failed := s.deleteBatch(ctx, d, sel)
+		answer.Count += len(d.files)
+		answer.Kept += d.kept
+		answer.Unreadable += len(d.broken)
+		for _, r := range d.records {
+			answer.Bytes += r.SizeBytes
+			deleted[r.ID] = true
 		}
-		if err != nil {
+		err = cmp.Or(err, failed)
+		if failed != nil && (ctx.Err() != nil || s.checkWritable() != nil) {
 			break
 		}
 	}
@@ -96,30 +92,36 @@ func (s *Store) DeleteMany(ctx context.Context, sel *store.Selection) (answer *s
 	return answer, err
 }
 
-// deleteBatch removes files of one saga. It answers those that went, of which so
-// many were gone already.
-func (s *Store) deleteBatch(ctx context.Context, chosen *doomed, sel *store.Selection) (d *doomed, gone int, err error) {
-	unlock, err := s.ids.lockAll(ctx, chosen.ids())
+// deleteBatch removes files of one saga. Those that went are left in d, on an error too.
+func (s *Store) deleteBatch(ctx context.Context, d *doomed, sel *store.Selection) error {
+	unlock, err := s.ids.lockAll(ctx, d.ids())
 	if err != nil {
-		return nil, 0, err
+		*d = doomed{}
+		return err
 	}
 	defer unlock()
-	d = s.confirmed(chosen, sel)
-	gone, err = s.unlink(d)
-	return d, gone, err
+	unread := s.confirm(d, sel)
+	return cmp.Or(s.unlink(d), unread)
 }
 
-// confirmed leaves out what has been deleted, or saved anew, since it was chosen.
+// confirm leaves out of d what has been deleted, or saved anew, since it was chosen.
 // What is to go because it has expired must say so itself, in its file; an index
-// that we trusted at the start is not enough.
-func (s *Store) confirmed(chosen *doomed, sel *store.Selection) *doomed {
-	d := &doomed{}
+// that we trusted at the start is not enough. Its error is that of the first file that
+// cannot be read at the moment; such ones are kept.
+func (s *Store) confirm(d *doomed, sel *store.Selection) (err error) {
+	chosen := *d
+	*d = doomed{}
 	for _, r := range chosen.records {
 		if now, ok := s.catalog.Get(r.ID); !ok || now != r {
 			continue
 		}
 		if sel.ExpiredBefore != nil {
 			found := s.examine(r.SagaID, snapshotName(r.ID, r.GzipName), nil)
+			if isIOError(found.err) {
+				d.kept++
+				err = cmp.Or(err, found.err)
+				continue
+			}
 			if found.record == nil || !found.record.Expired(*sel.ExpiredBefore) {
 				s.catalog.Remove(r.ID)
 				s.admit(found)
@@ -132,7 +134,7 @@ func (s *Store) confirmed(chosen *doomed, sel *store.Selection) *doomed {
 	for _, u := range chosen.broken {
 		d.addUnreadable(u)
 	}
-	return d
+	return err
 }
 
 // doomed are files to delete, all of ids that the caller holds.
@@ -140,6 +142,7 @@ type doomed struct {
 	records []catalog.Record
 	broken  []catalog.Unreadable
 	files   []catalog.Unreadable // of both
+	kept    int                  // how many could not be removed
 }
 
 func (d *doomed) add(r catalog.Record) {
@@ -152,11 +155,11 @@ func (d *doomed) addUnreadable(u catalog.Unreadable) {
 	d.files = append(d.files, u)
 }
 
-// drop takes out the files that stay.
-func (d *doomed) drop(stays map[catalog.Unreadable]bool) {
-	d.files = slices.DeleteFunc(d.files, func(f catalog.Unreadable) bool { return stays[f] })
-	d.broken = slices.DeleteFunc(d.broken, func(u catalog.Unreadable) bool { return stays[u] })
-	d.records = slices.DeleteFunc(d.records, func(r catalog.Record) bool { return stays[fileOf(&r)] })
+// drop takes some files out.
+func (d *doomed) drop(some map[catalog.Unreadable]bool) {
+	d.files = slices.DeleteFunc(d.files, func(f catalog.Unreadable) bool { return some[f] })
+	d.broken = slices.DeleteFunc(d.broken, func(u catalog.Unreadable) bool { return some[u] })
+	d.records = slices.DeleteFunc(d.records, func(r catalog.Record) bool { return some[fileOf(&r)] })
 }
 
 func fileOf(r *catalog.Record) catalog.Unreadable {
@@ -172,15 +175,15 @@ func (d *doomed) ids() []uuid.UUID {
 }
 
 // unlink removes the files and then, when that is on stable storage, what the
-// catalogue knows of them. It answers how many were gone already. Files that it
-// could not remove leave d; the first one is its error.
-func (s *Store) unlink(d *doomed) (gone int, err error) {
+// catalogue knows of them. Those that it could not remove leave d; the first one is its
+// error. So do those that were gone already.
+func (s *Store) unlink(d *doomed) (err error) {
 	if err := s.checkWritable(); err != nil {
-		*d = doomed{}
-		return 0, err
+		*d = doomed{kept: d.kept}
+		return err
 	}
 	if len(d.files) == 0 {
-		return 0, nil
+		return nil
 	}
 	names := make([]string, len(d.files))
 	for i, f := range d.files {
@@ -188,19 +191,20 @@ func (s *Store) unlink(d *doomed) (gone int, err error) {
 	}
 	stay, missing, err := s.journal.remove(names)
 	if err != nil {
-		*d = doomed{}
-		return 0, s.failed(err)
+		*d = doomed{kept: d.kept + len(d.files)}
+		return s.failed(err)
 	}
-	stays, dirs := map[catalog.Unreadable]bool{}, map[uuid.UUID]bool{}
+	stays, gone, dirs := map[catalog.Unreadable]bool{}, map[catalog.Unreadable]bool{}, map[uuid.UUID]bool{}
 	for i, f := range d.files {
 		if e := stay[names[i]]; e != nil {
 			stays[f] = true
-			err = errors.Join(err, writeError(e))
+			d.kept++
+			err = cmp.Or(err, writeError(e))
 			continue
 		}
+		gone[f] = missing[names[i]]
 		dirs[f.SagaID] = true
 	}
-	gone = len(missing)
 	d.drop(stays)
 	for _, r := range d.records {
 		s.catalog.Remove(r.ID)
@@ -209,10 +213,11 @@ func (s *Store) unlink(d *doomed) (gone int, err error) {
 	for _, u := range d.broken {
 		s.catalog.RemoveUnreadable(u)
 	}
+	d.drop(gone)
 	for id := range dirs {
 		s.tidy(id)
 	}
-	return gone, err
+	return err
 }
 
 // tidy removes the directory and the index of a saga that has nothing left; a

@@ -34,3 +34,6 @@ func (s *Store) Remembered() int64 {
 	}
 	return size
 }
+
+// EachOf is eachOf.
+var EachOf = eachOf

@@ -28,8 +28,9 @@ type format struct {
 }
 
 // Open takes the directory for this process, removes what a crash left behind, and
-// reads what is there. What cannot be read is logged, counted and left in place; it
-// never keeps Open from succeeding.
+// reads what is there. A file that cannot be read, and a directory that we may not read,
+// is logged, counted and left in place. Only if names could not be listed for another
+// reason, such as a failing disk, is that an error: nobody knows what is missing then.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := newStore(cfg)
 	if err != nil {
@@ -232,6 +233,11 @@ func each(ctx context.Context, dir string, work func(fs.DirEntry) error) error {
 		return err
 	}
 	defer f.Close()
+	return eachOf(ctx, f.ReadDir, work)
+}
+
+// eachOf is each for a directory that fs.ReadDirFile.ReadDir reads.
+func eachOf(ctx context.Context, readDir func(n int) ([]fs.DirEntry, error), work func(fs.DirEntry) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	entries := make(chan fs.DirEntry, 1024)
@@ -249,12 +255,12 @@ func each(ctx context.Context, dir string, work func(fs.DirEntry) error) error {
 		})
 	}
 	for ctx.Err() == nil {
-		some, readErr := f.ReadDir(1024)
+		some, readErr := readDir(1024)
 		for _, e := range some {
 			entries <- e
 		}
 		if readErr != nil {
-			if len(some) == 0 && !isEOF(readErr) {
+			if !isEOF(readErr) {
 				cancel(readErr)
 			}
 			break

@@ -113,11 +113,12 @@ func TestReplayKeepsForeignKeys(t *testing.T) {
 	if r.CreatedAt.String() != "2026-01-02T03:04:05+00:00" || r.DryRun || r.SnapshotID.Valid {
 		t.Errorf("%+v", r)
 	}
-	r.Status = saga.ReplayCancelled
-	if err := s.PutReplay(t.Context(), r, saga.ReplayPending); !errors.Is(err, saga.ErrReplayChanged) {
-		t.Errorf("of another status: %v", err)
+	cancelled := *r
+	cancelled.Status = saga.ReplayCancelled
+	if err := s.PutReplay(t.Context(), &cancelled, &cancelled); !errors.Is(err, saga.ErrReplayChanged) {
+		t.Errorf("of another one: %v", err)
 	}
-	if err := s.PutReplay(t.Context(), r, saga.ReplayRunning); err != nil {
+	if err := s.PutReplay(t.Context(), &cancelled, r); err != nil {
 		t.Fatal(err)
 	}
 	text, _ := os.ReadFile(filepath.Join(dir, "replays", idA+".json"))

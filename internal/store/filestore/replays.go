@@ -14,29 +14,36 @@ import (
 	"snapshotd/internal/store/catalog"
 )
 
-// PutReplay stores a replay record, or replaces it if it has the expected status.
-func (s *Store) PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+// PutReplay stores a replay record, or replaces it if it is the expected one.
+func (s *Store) PutReplay(ctx context.Context, r, expect *saga.Replay) error {
 	unlock, err := s.ids.lock(ctx, r.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	known, ok := s.replays.Get(r.ID)
+	_, known := s.replays.Get(r.ID)
 	switch {
-	case expect == "" && ok:
+	case expect == nil && known:
 		return saga.ErrExists
-	case expect != "" && (!ok || known.Unreadable || known.Status != expect):
+	case expect != nil && !known:
 		return saga.ErrReplayChanged
+	case expect != nil:
+		_, stored, err := s.examineReplay(r.ID)
+		if isIOError(err) {
+			return err
+		}
+		if err != nil || !stored.Equal(expect) {
+			return saga.ErrReplayChanged
+		}
 	}
 	if err := s.checkRoom(); err != nil {
 		return err
 	}
 	text := append(r.AppendJSON(nil, s.cfg.Indent), '\n')
-	if expect == "" {
+	if expect == nil {
 		_, err = s.journal.create(replayFile(r.ID), text)
 		if errors.Is(err, fs.ErrExist) && !isUnknown(err) {
-			record, _, _ := s.examineReplay(r.ID) // somebody put it there behind us
-			s.replays.Put(record)
+			_, _ = s.meetReplay(r.ID) // somebody put it there behind us
 			return saga.ErrExists
 		}
 	} else {
@@ -85,15 +92,25 @@ func (s *Store) GetReplay(ctx context.Context, id uuid.UUID) (*saga.Replay, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if _, ok := s.replays.Get(id); !ok {
+	known, ok := s.replays.Get(id)
+	if !ok {
 		return nil, saga.ErrReplayNotFound
 	}
-	_, r, err := s.examineReplay(id)
+	record, r, err := s.examineReplay(id)
+	if !isIOError(err) && record != known {
+		// Changed behind us, or since it was looked up.
+		unlock, lockErr := s.ids.lock(ctx, id)
+		if lockErr != nil {
+			return nil, lockErr
+		}
+		defer unlock()
+		r, err = s.meetReplay(id)
+	}
 	switch {
 	case err == nil:
 		return r, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, s.forgetReplay(ctx, id)
+		return nil, saga.ErrReplayNotFound
 	case isIOError(err):
 		return nil, err
 	default:
@@ -101,17 +118,17 @@ func (s *Store) GetReplay(ctx context.Context, id uuid.UUID) (*saga.Replay, erro
 	}
 }
 
-// forgetReplay drops a replay whose file has vanished.
-func (s *Store) forgetReplay(ctx context.Context, id uuid.UUID) error {
-	unlock, err := s.ids.lock(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if !exists(s.disk.replay(id)) {
+// meetReplay reads a record and brings the catalogue up to date with it. The caller
+// holds the id.
+func (s *Store) meetReplay(id uuid.UUID) (*saga.Replay, error) {
+	record, r, err := s.examineReplay(id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		s.replays.Remove(id)
+	case !isIOError(err):
+		s.replays.Put(record)
 	}
-	return saga.ErrReplayNotFound
+	return r, err
 }
 
 // ListReplays answers a page of a saga's replays.

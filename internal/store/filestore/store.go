@@ -143,6 +143,9 @@ func (s *Store) adopt(sagaID uuid.UUID, name string) error {
 	found := s.examine(sagaID, name, nil)
 	s.admit(found)
 	s.indexer.changed(sagaID)
+	if found.foreign {
+		return fmt.Errorf("%s, a directory, is in the way", s.disk.path(snapshotFile(sagaID, name)))
+	}
 	return saga.ErrExists
 }
 
@@ -245,6 +248,9 @@ func (s *Store) item(r catalog.Record, look *look) store.Item {
 	}}
 }
 
+// mostUnreadable is how many a list names.
+const mostUnreadable = 1000
+
 // List answers a page of snapshots.
 func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 	if err := ctx.Err(); err != nil {
@@ -260,7 +266,7 @@ func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 		page.Items[i] = s.item(r, together)
 	}
 	if q.From == nil {
-		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, q.Limit)
+		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, mostUnreadable)
 	}
 	return page, nil
 }

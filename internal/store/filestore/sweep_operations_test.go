@@ -90,9 +90,9 @@ func everything(w *world) {
 	w.delete(snapshotID(5))
 	w.put(aSnapshot(sagaOf(3), 5))
 	w.delete(snapshotID(4))
-	w.putReplay(aReplay(1, saga.ReplayPending), "")
-	w.putReplay(aReplay(1, saga.ReplayRunning), saga.ReplayPending)
-	w.putReplay(aReplay(2, saga.ReplayPending), "")
+	w.putReplay(aReplay(1, saga.ReplayPending), nil)
+	w.putReplay(aReplay(1, saga.ReplayRunning), aReplay(1, saga.ReplayPending))
+	w.putReplay(aReplay(2, saga.ReplayPending), nil)
 	w.put(aSnapshot(sagaOf(2), 6, large))
 }
 
@@ -143,15 +143,15 @@ var operations = []operation{
 		}
 		w.deleteMany(&store.Selection{SagaID: uuid.NullUUID{UUID: sagaOf(1), Valid: true}}, ids...)
 	}},
-	{name: "put a replay", before: some(1), under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending), "") }},
-	{name: "put a large replay", under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending, large), "") }},
-	{name: "replace a replay", before: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending), "") },
-		under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayRunning), saga.ReplayPending) }},
-	{name: "replace a replay by a large one", before: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending), "") },
-		under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayRunning, large), saga.ReplayPending) }},
+	{name: "put a replay", before: some(1), under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending), nil) }},
+	{name: "put a large replay", under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending, large), nil) }},
+	{name: "replace a replay", before: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending), nil) },
+		under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayRunning), aReplay(1, saga.ReplayPending)) }},
+	{name: "replace a replay by a large one", before: func(w *world) { w.putReplay(aReplay(1, saga.ReplayPending), nil) },
+		under: func(w *world) { w.putReplay(aReplay(1, saga.ReplayRunning, large), aReplay(1, saga.ReplayPending)) }},
 	{name: "delete replays", before: func(w *world) {
-		w.putReplay(aReplay(1, saga.ReplayPending), "")
-		w.putReplay(aReplay(2, saga.ReplayPending), "")
+		w.putReplay(aReplay(1, saga.ReplayPending), nil)
+		w.putReplay(aReplay(2, saga.ReplayPending), nil)
 	}, under: func(w *world) { w.deleteReplays(sagaOf(1), replayID(1), replayID(2)) }},
 	{name: "one after the other", under: everything},
 	{name: "one after the other, synced each", config: syncingEach, before: everything, under: func(w *world) { everythingGone(w); w.checkpoint() }},

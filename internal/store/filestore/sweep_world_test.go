@@ -228,7 +228,7 @@ func (w *world) deleteMany(sel *store.Selection, ids ...uuid.UUID) error {
 	return err
 }
 
-func (w *world) putReplay(r *saga.Replay, expect saga.ReplayStatus) error {
+func (w *world) putReplay(r, expect *saga.Replay) error {
 	return w.ask(string(r.AppendJSON(nil, true)), func() error {
 		return w.store.PutReplay(context.Background(), r, expect)
 	}, r.ID)

@@ -44,7 +44,7 @@ func written(t *testing.T) (dir string, log map[string]string) {
 		ID: uuid.MustParse(replayA), OriginalSagaID: uuid.MustParse(sagaA), NewSagaID: uuid.MustParse(sagaB),
 		CheckpointStep: "step", Status: saga.ReplayPending, InitiatedBy: "system", CompletedAt: saga.Never,
 	}
-	if err := s.PutReplay(t.Context(), r, ""); err != nil {
+	if err := s.PutReplay(t.Context(), r, nil); err != nil {
 		t.Fatal(err)
 	}
 	gone := snapshot(uuid.MustParse(sagaA), 9, "2026-01-02T03:04:06Z")

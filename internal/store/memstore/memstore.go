@@ -155,19 +155,24 @@ func (s *Store) DeleteMany(ctx context.Context, sel *store.Selection) (*store.De
 	return d, nil
 }
 
-func (s *Store) PutReplay(ctx context.Context, r *saga.Replay, expect saga.ReplayStatus) error {
+func (s *Store) PutReplay(ctx context.Context, r, expect *saga.Replay) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, exists := s.replays.Get(r.ID)
-	if expect == "" && exists {
+	_, exists := s.replays.Get(r.ID)
+	switch {
+	case expect == nil && exists:
 		return saga.ErrExists
-	}
-	// A replay that is gone has the status "".
-	if stored.Status != expect {
+	case expect != nil && !exists:
 		return saga.ErrReplayChanged
+	case expect != nil:
+		if stored, err := s.readReplay(r.ID); err != nil {
+			return err
+		} else if !stored.Equal(expect) {
+			return saga.ErrReplayChanged
+		}
 	}
 	doc := r.AppendJSON(nil, false)
 	s.replayRecords[r.ID] = doc

@@ -55,11 +55,12 @@ func testConcurrentUse(f *fixture) {
 				f.Errorf("delete expired: %v", err)
 			}
 			r := newReplay(sagas[i%2])
-			if err := f.store.PutReplay(f.ctx(), r, ""); err != nil {
+			if err := f.store.PutReplay(f.ctx(), r, nil); err != nil {
 				f.Errorf("put replay: %v", err)
 			}
-			r.Status = saga.ReplayRunning
-			if err := f.store.PutReplay(f.ctx(), r, saga.ReplayPending); err != nil {
+			running := *r
+			running.Status = saga.ReplayRunning
+			if err := f.store.PutReplay(f.ctx(), &running, r); err != nil {
 				f.Errorf("put replay again: %v", err)
 			}
 		}
@@ -211,8 +212,8 @@ func testCancelled(f *fixture) {
 			_, err := f.store.DeleteMany(ctx, &store.Selection{ExpiredBefore: &epoch, DryRun: true})
 			return err
 		},
-		"PutReplay, new":     func() error { return f.store.PutReplay(ctx, newReplay, "") },
-		"PutReplay, replace": func() error { return f.store.PutReplay(ctx, &next, saga.ReplayPending) },
+		"PutReplay, new":     func() error { return f.store.PutReplay(ctx, newReplay, nil) },
+		"PutReplay, replace": func() error { return f.store.PutReplay(ctx, &next, r) },
 		"GetReplay":          func() error { _, err := f.store.GetReplay(ctx, r.ID); return err },
 		"ListReplays":        func() error { _, err := f.store.ListReplays(ctx, q); return err },
 		"DeleteReplays":      func() error { _, err := f.store.DeleteReplays(ctx, orders); return err },

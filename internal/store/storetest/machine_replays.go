@@ -22,7 +22,7 @@ func drawReplay(t *rapid.T) *saga.Replay {
 
 func (m *machine) putReplay(t *rapid.T) {
 	r := drawReplay(t)
-	err := m.store.PutReplay(context.Background(), r, "")
+	err := m.store.PutReplay(context.Background(), r, nil)
 	if m.replays[r.ID] != nil {
 		wants(t, err, saga.ErrExists)
 		return
@@ -33,14 +33,17 @@ func (m *machine) putReplay(t *rapid.T) {
 
 func (m *machine) replaceReplay(t *rapid.T) {
 	r := drawReplay(t)
-	expect := anyState.Draw(t, "expected")
 	stored := m.replays[r.ID]
+	expect := drawReplay(t)
+	if stored != nil && rapid.Bool().Draw(t, "as expected") {
+		expect = stored
+	}
 	if stored != nil {
 		// Where a replay belongs never changes.
 		r.OriginalSagaID, r.CreatedAt = stored.OriginalSagaID, stored.CreatedAt
 	}
 	err := m.store.PutReplay(context.Background(), r, expect)
-	if stored == nil || stored.Status != expect {
+	if stored == nil || !stored.Equal(expect) {
 		wants(t, err, saga.ErrReplayChanged)
 		return
 	}

@@ -42,10 +42,11 @@ func testReopenKeepsDeletions(f *fixture) {
 func testReopenKeepsReplays(f *fixture) {
 	full := fullReplay()
 	f.putReplay(full)
-	changed := newReplay(orders)
-	f.putReplay(changed)
+	first := newReplay(orders)
+	f.putReplay(first)
+	changed := *first
 	changed.Status, changed.CreatedAt = saga.ReplayRunning, epoch
-	if err := f.store.PutReplay(f.ctx(), changed, saga.ReplayPending); err != nil {
+	if err := f.store.PutReplay(f.ctx(), &changed, first); err != nil {
 		f.Fatal(err)
 	}
 	f.putReplay(newReplay(refunds))
@@ -56,7 +57,7 @@ func testReopenKeepsReplays(f *fixture) {
 	list := f.walkReplays(&saga.Query{SagaID: valid(orders), Limit: 10})
 	f.reopen()
 	f.sameReplay(f.getReplay(full.ID), full)
-	f.sameReplay(f.getReplay(changed.ID), changed)
+	f.sameReplay(f.getReplay(changed.ID), &changed)
 	f.sameReplays(f.walkReplays(&saga.Query{SagaID: valid(orders), Limit: 10}), list...)
 	after := f.stats(epoch)
 	f.sameStats(after, before)

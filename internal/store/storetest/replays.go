@@ -20,7 +20,7 @@ func newReplay(sagaID uuid.UUID) *saga.Replay {
 
 func (f *fixture) putReplay(r *saga.Replay) {
 	f.Helper()
-	if err := f.store.PutReplay(f.ctx(), r, ""); err != nil {
+	if err := f.store.PutReplay(f.ctx(), r, nil); err != nil {
 		f.Fatalf("put replay %s: %v", r.ID, err)
 	}
 }
@@ -82,7 +82,7 @@ func testReplayCreateOnly(f *fixture) {
 	other := newReplay(refunds)
 	other.ID, other.Status = r.ID, saga.ReplayRunning
 	for _, again := range []*saga.Replay{r, other} {
-		f.wantError("put of a known id", f.store.PutReplay(f.ctx(), again, ""), saga.ErrExists)
+		f.wantError("put of a known id", f.store.PutReplay(f.ctx(), again, nil), saga.ErrExists)
 	}
 	f.sameReplay(f.getReplay(r.ID), r)
 	if n := f.stats(epoch).Replays; n != 1 {
@@ -96,7 +96,7 @@ func testConcurrentReplayPuts(f *fixture) {
 	f.together(50, func(int) {
 		r := newReplay(orders)
 		r.ID = id
-		switch err := f.store.PutReplay(f.ctx(), r, ""); {
+		switch err := f.store.PutReplay(f.ctx(), r, nil); {
 		case err == nil:
 			if !won.CompareAndSwap(nil, r) {
 				f.Error("a second put has succeeded")
@@ -118,16 +118,18 @@ func testConcurrentReplayPuts(f *fixture) {
 func testReplayCompareAndSet(f *fixture) {
 	r := newReplay(orders)
 	f.putReplay(r)
-	running, done := *r, *r
+	running, done, mine := *r, *r, *r
 	running.Status = saga.ReplayRunning
+	mine.InitiatedBy = "me"
 	done.Status, done.CompletedAt = saga.ReplaySuccess, at(9)
 
-	f.wantError("expecting another status", f.store.PutReplay(f.ctx(), &done, saga.ReplayRunning), saga.ErrReplayChanged)
+	f.wantError("expecting another one", f.store.PutReplay(f.ctx(), &done, &running), saga.ErrReplayChanged)
 	f.sameReplay(f.getReplay(r.ID), r)
-	f.wantError("expecting its status", f.store.PutReplay(f.ctx(), &running, saga.ReplayPending), nil)
+	f.wantError("expecting another one of its status", f.store.PutReplay(f.ctx(), &running, &mine), saga.ErrReplayChanged)
+	f.wantError("expecting it", f.store.PutReplay(f.ctx(), &running, r), nil)
 	f.sameReplay(f.getReplay(r.ID), &running)
-	f.wantError("once more", f.store.PutReplay(f.ctx(), &running, saga.ReplayPending), saga.ErrReplayChanged)
-	f.wantError("to the end", f.store.PutReplay(f.ctx(), &done, saga.ReplayRunning), nil)
+	f.wantError("once more", f.store.PutReplay(f.ctx(), &running, r), saga.ErrReplayChanged)
+	f.wantError("to the end", f.store.PutReplay(f.ctx(), &done, &running), nil)
 	f.sameReplay(f.getReplay(r.ID), &done)
 
 	f.sameReplays(f.walkReplays(&saga.Query{SagaID: valid(orders), Limit: 10}), &done)
@@ -136,7 +138,7 @@ func testReplayCompareAndSet(f *fixture) {
 	f.sameStats(f.stats(epoch), m.stats(epoch))
 
 	gone := newReplay(orders)
-	f.wantError("of a replay that is not there", f.store.PutReplay(f.ctx(), gone, saga.ReplayPending), saga.ErrReplayChanged)
+	f.wantError("of a replay that is not there", f.store.PutReplay(f.ctx(), gone, gone), saga.ErrReplayChanged)
 	_, err := f.store.GetReplay(f.ctx(), gone.ID)
 	f.wantError("get afterwards", err, saga.ErrReplayNotFound)
 }
@@ -149,7 +151,7 @@ func testConcurrentCompareAndSet(f *fixture) {
 		next := *r
 		next.Status = saga.ReplayStatuses[1+n%4]
 		next.InitiatedBy = uuid.NewString()
-		if err := f.store.PutReplay(f.ctx(), &next, saga.ReplayPending); err != nil {
+		if err := f.store.PutReplay(f.ctx(), &next, r); err != nil {
 			f.wantError("replace", err, saga.ErrReplayChanged)
 		} else if !won.CompareAndSwap(nil, &next) {
 			f.Error("a second replacement has succeeded")

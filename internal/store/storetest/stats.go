@@ -67,7 +67,7 @@ func testStats(f *fixture) {
 	short := f.stats(epoch).ReplayBytes
 	long := *r
 	long.Status, long.ErrorMessage = saga.ReplayCancelled, ptr("this takes some more bytes than null does")
-	if err := f.store.PutReplay(f.ctx(), &long, saga.ReplayPending); err != nil {
+	if err := f.store.PutReplay(f.ctx(), &long, r); err != nil {
 		f.Fatal(err)
 	}
 	m.replays[r.ID] = &long

@@ -95,7 +95,7 @@ func Run(t *testing.T, h Harness) {
 			{"share no memory", testReplayMemory},
 			{"of a known id are ErrExists", testReplayCreateOnly},
 			{"of many puts of one id exactly one succeeds", testConcurrentReplayPuts},
-			{"are replaced only in the status expected", testReplayCompareAndSet},
+			{"are replaced only if they are as expected", testReplayCompareAndSet},
 			{"of many compare-and-sets exactly one succeeds", testConcurrentCompareAndSet},
 			{"that are missing are ErrReplayNotFound", testReplayMissing},
 			{"are listed by time and id", testReplayOrder},
