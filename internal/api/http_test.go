@@ -256,7 +256,7 @@ func TestObservers(t *testing.T) {
 	call("GET", "/v1/stats", "")
 	call("GET", "/readyz", "")
 	want := []seen{
-		{"GET", "/v1/stats", 200}, {"HEAD", "/v1/sagas/{saga_id}", 400}, {"other", "other", 405}, {"GET", "other", 404},
+		{"GET", "/v1/stats", 200}, {"HEAD", "/v1/sagas/{saga_id}", 400}, {"BREW", "other", 405}, {"GET", "other", 404},
 		{"POST", "/v1/snapshots", 413}, {"GET", "/v1/stats", 503}, {"GET", "/readyz", 503},
 	}
 	for i := range want {

@@ -34,6 +34,16 @@ type Filter struct {
 	At                         *Time  // created then or earlier
 }
 
+// Matches reports whether a snapshot is chosen.
+func (f *Filter) Matches(s *Summary) bool {
+	return (f.SagaName == "" || f.SagaName == s.SagaName) &&
+		(f.StepName == "" || f.StepName == s.StepName) &&
+		(f.Status == "" || f.Status == s.Status) &&
+		(f.After == nil || s.CreatedAt > *f.After) &&
+		(f.Before == nil || s.CreatedAt < *f.Before) &&
+		(f.At == nil || s.CreatedAt <= *f.At)
+}
+
 // A Query asks for one page of a list.
 type Query struct {
 	SagaID    uuid.NullUUID // of this saga only; ignored by lists of sagas

@@ -93,5 +93,20 @@ func ignoringEINTR(call func() error) error {
 	}
 }
 
+// ownerOf answers the id of the user to whom a file belongs.
+func ownerOf(info fs.FileInfo) int {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid)
+	}
+	return 0
+}
+
+// together reports whether files can be moved from one directory to the other, as far as
+// that is known.
+func together(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) != nil || unix.Stat(b, &y) != nil || x.Dev == y.Dev
+}
+
 // writable asks whether we may write, which a read-only filesystem denies.
 func writable(path string) error { return unix.Access(path, unix.W_OK) }

@@ -1,9 +1,11 @@
 package filestore
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -214,6 +216,7 @@ type index struct {
 	SagaID             uuid.NullUUID `json:"saga_id"`
 	DirectoryChangedNS int64         `json:"directory_changed_ns"` // since the Unix epoch; 0 = it must be read
 	Snapshots          []indexEntry  `json:"snapshots"`
+	Checksum           string        `json:"crc32c"` // of all before it; "" = none, of another writer's
 }
 
 type indexEntry struct {
@@ -266,8 +269,20 @@ func readIndex(path string) (*index, error) {
 	if err := json.Unmarshal(text, x); err != nil {
 		return &index{}, err
 	}
+	if at := bytes.LastIndex(text, []byte(indexTail)); x.Checksum != "" && (at < 0 || x.Checksum != indexChecksum(text[:at])) {
+		return &index{}, errIndexChanged
+	}
 	return x, nil
 }
+
+var errIndexChanged = errors.New("it is not as we wrote it: its checksum is wrong")
+
+// indexChecksum answers the CRC-32C, in hexadecimal, of an index up to its tail.
+func indexChecksum(text []byte) string {
+	return fmt.Sprintf("%08x", crc32.Checksum(text, castagnoli))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // wrongFor says what is wrong with an index of these records, which are in list
 // order: nothing (""), if it lists each once, newest first.
@@ -320,12 +335,14 @@ const (
 	indexRawSize   = ", \"uncompressed_size_bytes\": "
 	indexModified  = ", \"modified_ns\": "
 	indexGzip      = ", \"gzip\": true"
-	indexTail      = "\n  ]\n}\n"
+	indexTail      = "\n  ],\n  \"crc32c\": \""
+	indexEnd       = "\"\n}\n"
 )
 
 // appendIndex lays an index file out, a line for each snapshot. The directory holds
 // just these if it was last changed then; 0 = that is not known.
 func appendIndex(dst []byte, sagaID uuid.UUID, changed int64, records []catalog.Record) []byte {
+	start := len(dst)
 	dst = appendID(append(dst, indexHead...), sagaID)
 	dst = strconv.AppendInt(append(dst, indexChanged...), changed, 10)
 	dst = append(dst, indexSnapshots...)
@@ -353,5 +370,6 @@ func appendIndex(dst []byte, sagaID uuid.UUID, changed int64, records []catalog.
 		}
 		dst = append(dst, '}')
 	}
-	return append(dst, indexTail...)
+	sum := indexChecksum(dst[start:])
+	return append(append(append(dst, indexTail...), sum...), indexEnd...)
 }

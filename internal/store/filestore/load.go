@@ -202,6 +202,10 @@ func (s *Store) examine(sagaID uuid.UUID, name string, entry *indexEntry) (f fin
 		}
 	}
 	text, info, gzipped, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f.gone = true // since lstat
+		return f
+	}
 	if err != nil {
 		f.err = err
 		return f

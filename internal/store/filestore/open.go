@@ -40,6 +40,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.makeDirectories(); err != nil {
 		return nil, fmt.Errorf("base path %s: %w", base, err)
 	}
+	// What is locked is what is worked on, wherever a symbolic link leads later.
+	if resolved, err := filepath.EvalSymlinks(base); err == nil {
+		s.disk.base = resolved
+	}
 	if s.held, err = lockDirectory(s.disk.lock()); err != nil {
 		return nil, fmt.Errorf("base path %s: %w", base, err)
 	}
@@ -128,6 +132,11 @@ func (s *Store) makeDirectories() error {
 			return err
 		}
 	}
+	for _, dir := range []string{s.disk.snapshots(), s.disk.indexes(), s.disk.replays()} {
+		if !together(s.disk.own(), dir) {
+			return fmt.Errorf("%s is on another filesystem than %s, where files are written before they are moved there", dir, s.disk.own())
+		}
+	}
 	return errors.Join(s.disk.syncDir(base), s.disk.syncDir(s.disk.own()))
 }
 
@@ -191,12 +200,12 @@ var errOtherFormat = errors.New("the directory has another format")
 
 // readFormat reports whether we have opened the directory before.
 func (s *Store) readFormat() (known bool, err error) {
-	text, err := os.ReadFile(s.disk.format())
+	text, _, _, err := read(s.disk.format())
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%s: %w", s.disk.format(), err)
 	}
 	var f format
 	if err := json.Unmarshal(text, &f); err != nil {
@@ -217,7 +226,10 @@ func (s *Store) clearTemporary() error {
 			return err
 		}
 		for _, e := range left {
-			if err := s.disk.remove(filepath.Join(s.disk.tmp(i), e.Name())); err != nil {
+			path := filepath.Join(s.disk.tmp(i), e.Name())
+			if e.IsDir() {
+				s.foreign(path)
+			} else if err := s.disk.remove(path); err != nil {
 				return err
 			}
 		}

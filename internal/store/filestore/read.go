@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
 
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store"
@@ -11,8 +14,9 @@ import (
 )
 
 // open opens a document. A file that is not the one the catalogue knows is
-// looked at again. look is that at its directory, if others in it are opened too, else nil.
-func (s *Store) open(ctx context.Context, r *catalog.Record, gzipped bool, look *look) (*store.Document, error) {
+// looked at again, and is not there if it is not what it was found by any more. look is
+// that at its directory, if others in it are opened too, else nil.
+func (s *Store) open(ctx context.Context, r *catalog.Record, gzipped bool, look *look, by *saga.Filter) (*store.Document, error) {
 	for {
 		doc, err := s.openKnown(r, gzipped, look)
 		if err == nil {
@@ -28,6 +32,9 @@ func (s *Store) open(ctx context.Context, r *catalog.Record, gzipped bool, look 
 		now, err := s.recheck(ctx, *r)
 		if err != nil {
 			return nil, err
+		}
+		if by != nil && !by.Matches(&now.Summary) {
+			return nil, saga.ErrSnapshotNotFound
 		}
 		r = &now
 	}
@@ -90,6 +97,51 @@ func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Do
 	default:
 		return &store.Document{File: f, Size: r.SizeBytes}, nil
 	}
+}
+
+// mostLookedAgain bounds how many unreadable files of a saga a list looks at again.
+const mostLookedAgain = 16
+
+// lookAgainIn looks again at what could not be read of a saga; what that fails with is
+// told to who asks for the snapshot.
+func (s *Store) lookAgainIn(ctx context.Context, sagaID uuid.UUID) {
+	for _, id := range s.catalog.UnreadableOf(uuid.NullUUID{UUID: sagaID, Valid: true}, mostLookedAgain) {
+		_ = s.lookAgain(ctx, id)
+	}
+}
+
+// lookAgain looks again at the files of an id that could not be read: somebody may have
+// been writing, or have mended them. It answers a *saga.CorruptError if one still cannot be.
+func (s *Store) lookAgain(ctx context.Context, id uuid.UUID) error {
+	if len(s.catalog.Unreadable(id)) == 0 {
+		return nil
+	}
+	unlock, err := s.ids.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, u := range s.catalog.Unreadable(id) {
+		found := s.examine(u.SagaID, u.Name, nil)
+		if u.Name == snapshotName(id, false) && exists(s.disk.path(snapshotFile(u.SagaID, snapshotName(id, true)))) {
+			found = finding{err: errShadowed}
+		}
+		if found.err != nil {
+			err = &saga.CorruptError{ID: id, Err: found.err}
+			if isIOError(found.err) {
+				err = found.err
+			}
+			continue
+		}
+		s.log.Info("a snapshot that could not be read can be, or is gone", "path", filepath.Join(s.disk.saga(u.SagaID), u.Name))
+		s.catalog.RemoveUnreadable(u)
+		s.admit(found)
+		s.indexer.changed(u.SagaID)
+	}
+	if _, ok := s.catalog.Get(id); ok {
+		return nil
+	}
+	return err
 }
 
 // recheck looks again at a snapshot whose file is gone or has changed, and brings the

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 
 	"snapshotd/internal/saga"
@@ -56,7 +55,7 @@ type Store struct {
 	cfg     Config
 	log     *slog.Logger
 	disk    disk
-	held    *flock.Flock
+	held    lock
 	probe   *os.File // held open, see vfs.OS
 	first   bool
 	catalog *catalog.Catalog
@@ -108,6 +107,9 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 	lock := s.sagas.of(sum.SagaID)
 	lock.RLock()
 	defer lock.RUnlock()
+	if err := s.checkSaga(sum.SagaID); err != nil {
+		return 0, err
+	}
 	// A file of the other suffix would shadow this one, or be shadowed by it.
 	if other := snapshotName(sum.ID, !s.cfg.Compress); exists(s.disk.path(snapshotFile(sum.SagaID, other))) {
 		return 0, s.adopt(sum.SagaID, other)
@@ -124,6 +126,18 @@ func (s *Store) Put(ctx context.Context, sum *saga.Summary, doc []byte) (int64, 
 	s.catalog.Insert(&record)
 	s.indexer.changed(sum.SagaID)
 	return record.SizeBytes, nil
+}
+
+// checkSaga fails if files of a new saga would not lie where its snapshots are looked for.
+func (s *Store) checkSaga(id uuid.UUID) error {
+	if s.catalog.Contains(id) {
+		return nil
+	}
+	dir := s.disk.saga(id)
+	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s, which is no directory, is in the way", dir)
+	}
+	return nil
 }
 
 func exists(path string) bool {
@@ -230,21 +244,26 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 		return nil, err
 	}
 	if r, ok := s.catalog.Get(id); ok {
-		item := s.item(r, nil)
+		item := s.item(r, nil, nil)
 		return &item, nil
 	}
-	if len(s.catalog.Unreadable(id)) > 0 {
-		return nil, &saga.CorruptError{ID: id, Err: errors.New("it could not be read before, see the log")}
+	if err := s.lookAgain(ctx, id); err != nil {
+		return nil, err
+	}
+	if r, ok := s.catalog.Get(id); ok {
+		item := s.item(r, nil, nil)
+		return &item, nil
 	}
 	return nil, saga.ErrSnapshotNotFound
 }
 
-func (s *Store) item(r catalog.Record, look *look) store.Item {
+// item answers what was found by a filter, unless that is nil.
+func (s *Store) item(r catalog.Record, look *look, by *saga.Filter) store.Item {
 	return store.Item{Summary: r.Summary, RawSize: r.RawSize, Open: func(ctx context.Context, gzipped bool) (*store.Document, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return s.open(ctx, &r, gzipped, look)
+		return s.open(ctx, &r, gzipped, look, by)
 	}}
 }
 
@@ -256,14 +275,18 @@ func (s *Store) List(ctx context.Context, q *saga.Query) (*store.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if q.SagaID.Valid && q.From == nil {
+		s.lookAgainIn(ctx, q.SagaID.UUID)
+	}
 	records, next := s.catalog.List(q)
 	page := &store.Page{Next: next, Items: make([]store.Item, len(records))}
+	filter := q.Filter
 	var together *look
 	if q.SagaID.Valid && len(records) > 1 {
 		together = new(look)
 	}
 	for i, r := range records {
-		page.Items[i] = s.item(r, together)
+		page.Items[i] = s.item(r, together, &filter)
 	}
 	if q.From == nil {
 		page.Unreadable = s.catalog.UnreadableOf(q.SagaID, mostUnreadable)
@@ -285,6 +308,7 @@ func (s *Store) Saga(ctx context.Context, id uuid.UUID) (*saga.Saga, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	s.lookAgainIn(ctx, id)
 	sum, ok := s.catalog.Saga(id)
 	if !ok {
 		return nil, saga.ErrSagaNotFound
@@ -313,14 +337,25 @@ func (s *Store) Stats(ctx context.Context, now saga.Time) (*store.Stats, error) 
 	return stats, err
 }
 
+// needed are the directories without which nothing can be saved.
+func (s *Store) needed() []string {
+	dirs := []string{s.disk.base, s.disk.snapshots(), s.disk.tmp(0)}
+	if s.journal.log != nil {
+		dirs = append(dirs, s.disk.log())
+	}
+	return dirs
+}
+
 // Ping reports whether snapshots can be saved, as far as that can be told
 // without saving one.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := writable(s.disk.base); err != nil {
-		return writeError(err)
+	for _, dir := range s.needed() {
+		if err := writable(dir); err != nil {
+			return writeError(fmt.Errorf("%s: %w", dir, err))
+		}
 	}
 	if err := s.checkWritable(); err != nil {
 		return err

@@ -61,7 +61,10 @@ func (m *recall) parse(id uuid.UUID) (changed int64, ok bool) {
 	s.skip(indexSnapshots)
 	for first := true; !s.failed; first = false {
 		if bytes.HasPrefix(s.rest, []byte(indexTail)) {
-			s.rest = s.rest[len(indexTail):]
+			sum := indexChecksum(m.text[:len(m.text)-len(s.rest)])
+			s.skip(indexTail)
+			s.skip(sum)
+			s.skip(indexEnd)
 			break
 		}
 		if !first {

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 
 	"snapshotd/internal/store"
@@ -171,18 +170,33 @@ func (v *verifier) run(ctx context.Context) (err error) {
 
 // takeLock writes nothing unless that is asked for: not even who holds it. A
 // directory without a lock was never opened by a daemon.
-func (v *verifier) takeLock() (*flock.Flock, error) {
+func (v *verifier) takeLock() (lock, error) {
 	if v.repair {
+		if err := checkOwner(v.disk.own(), v.disk.base); err != nil {
+			return nil, err
+		}
 		if err := v.disk.mkdir(v.disk.own()); err != nil {
 			return nil, err
 		}
 		return lockDirectory(v.disk.lock())
 	}
-	lock, err := tryLock(v.disk.lock(), flock.SetFlag(os.O_RDONLY))
-	if errors.Is(err, fs.ErrNotExist) {
-		return flock.New(v.disk.lock()), nil
+	return tryLock(v.disk.lock(), false)
+}
+
+// checkOwner fails if root is about to leave files that the user whose daemon works
+// here, which the first of the paths that is there tells, could not read.
+func checkOwner(paths ...string) error {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		if owner := ownerOf(info); os.Geteuid() == 0 && owner != 0 {
+			return fmt.Errorf("%s belongs to the user with the id %d, whose daemon could not read what root repairs: do it as that user", path, owner)
+		}
+		return nil
 	}
-	return lock, err
+	return nil
 }
 
 // finish counts what there is and puts the findings in order.

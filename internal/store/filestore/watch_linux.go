@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"path/filepath"
 	"sync"
 
 	"github.com/google/uuid"
@@ -38,16 +39,15 @@ type watched struct {
 const mostWatched = 8192
 
 const (
-	watchedBase  = unix.IN_ONLYDIR | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF
-	watchedSagas = watchedBase | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE
+	watchedSelf  = unix.IN_ONLYDIR | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF
+	watchedSagas = watchedSelf | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE
 	watchedFiles = watchedSagas | unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_DONT_FOLLOW
 	watchedEnd   = unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_IGNORED | unix.IN_UNMOUNT
 )
 
 // newWatcher answers nil where the kernel does not see all changes, or cannot watch.
 func newWatcher(l *layout) *watcher {
-	var stat unix.Statfs_t
-	if unix.Statfs(l.snapshots(), &stat) != nil || !isLocal(int64(stat.Type)) { //nolint:unconvert // an int32 on some
+	if !isLocal(l.snapshots()) {
 		return nil
 	}
 	file, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
@@ -64,17 +64,21 @@ func newWatcher(l *layout) *watcher {
 
 // addRoots watches what directories of sagas lie in.
 func (w *watcher) addRoots() (base, snapshots int32, err error) {
-	if base, err = w.add(w.layout.base, watchedBase); err == nil {
+	if base, err = w.add(w.layout.base, watchedSagas); err == nil {
 		snapshots, err = w.add(w.layout.snapshots(), watchedSagas)
 	}
 	return base, snapshots, err
 }
 
-// isLocal reports whether all changes on a filesystem are made by this kernel, and in
-// the directories that it shows.
-func isLocal(magic int64) bool {
+// isLocal reports whether all changes on a directory's filesystem are made by this kernel,
+// and in the directories that it shows.
+func isLocal(dir string) bool {
+	var stat unix.Statfs_t
+	if unix.Statfs(dir, &stat) != nil {
+		return false
+	}
 	const zfs = 0x2fc12fc1
-	switch magic {
+	switch int64(stat.Type) { //nolint:unconvert // an int32 on some
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, zfs:
 		return true
 	}
@@ -121,7 +125,11 @@ func (w *watcher) watch(id uuid.UUID) uint64 {
 		}
 		w.forget(d) // whichever it is: if it is asked for, it comes back
 	}
-	number, err := w.add(w.layout.saga(id), watchedFiles)
+	dir := w.layout.saga(id)
+	if !isLocal(dir) { // though what it lies in is
+		return 0
+	}
+	number, err := w.add(dir, watchedFiles)
 	if err != nil {
 		return 0
 	}
@@ -176,8 +184,12 @@ func (w *watcher) happened(number int32, what uint32, name []byte) {
 	switch {
 	case what&unix.IN_Q_OVERFLOW != 0:
 		w.startAgain()
-	case number == w.base, number == w.snapshots && what&watchedEnd != 0:
+	case (number == w.base || number == w.snapshots) && what&watchedEnd != 0:
 		w.stop()
+	case number == w.base:
+		if string(name) == filepath.Base(w.layout.snapshots()) { // a symbolic link that leads elsewhere now
+			w.stop()
+		}
 	case number == w.snapshots:
 		if id, ok := parseStem(string(name)); ok && w.sagas[id] != nil {
 			w.forget(w.sagas[id])

@@ -114,3 +114,30 @@ func TestSagasThatAreDeletedAreNotWatched(t *testing.T) {
 		t.Errorf("%d directories are watched", n)
 	}
 }
+
+// All sagas lie behind a symbolic link, which is turned to another directory.
+func TestALinkIsTurned(t *testing.T) {
+	dir := lay(t, t.TempDir(), map[string]string{
+		filepath.Join("one", sagaA, idA+".json"): document(idA, sagaA),
+		filepath.Join("two", sagaA, idB+".json"): document(idB, sagaA),
+	})
+	link := filepath.Join(dir, "snapshots")
+	if err := os.Symlink("one", link); err != nil {
+		t.Fatal(err)
+	}
+	s := caching(t, dir)
+	for range 3 {
+		if _, err := text(t, s, idA); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink("two", link+"~"), os.Rename(link+"~", link)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := text(t, s, idA); !errors.Is(err, saga.ErrSnapshotNotFound) {
+		t.Error(got, err)
+	}
+	if err := errors.Join(os.Remove(link), os.Symlink("one", link)); err != nil {
+		t.Fatal(err)
+	}
+}

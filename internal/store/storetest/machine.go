@@ -200,7 +200,7 @@ func (m *machine) latest(t *rapid.T) {
 	no(t, err)
 	var best *saga.Summary
 	for _, s := range m.snapshots {
-		if s.SagaID == q.SagaID.UUID && matches(s, &q.Filter) && (best == nil || compare(s.Position(), best.Position()) > 0) {
+		if s.SagaID == q.SagaID.UUID && q.Matches(s) && (best == nil || compare(s.Position(), best.Position()) > 0) {
 			best = s
 		}
 	}

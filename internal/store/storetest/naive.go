@@ -55,24 +55,11 @@ func arrange[T any](list []T, q *saga.Query, position func(*T) saga.Position) []
 	})
 }
 
-func matches(s *saga.Summary, f *saga.Filter) bool {
-	switch {
-	case f.SagaName != "" && s.SagaName != f.SagaName,
-		f.StepName != "" && s.StepName != f.StepName,
-		f.Status != "" && s.Status != f.Status,
-		f.After != nil && s.CreatedAt <= *f.After,
-		f.Before != nil && s.CreatedAt >= *f.Before,
-		f.At != nil && s.CreatedAt > *f.At:
-		return false
-	}
-	return true
-}
-
 // list answers all pages of a query at once.
 func (m *model) list(q *saga.Query) []saga.Summary {
 	var list []saga.Summary
 	for _, s := range m.snapshots {
-		if matches(s, &q.Filter) && (!q.SagaID.Valid || s.SagaID == q.SagaID.UUID) {
+		if q.Matches(s) && (!q.SagaID.Valid || s.SagaID == q.SagaID.UUID) {
 			list = append(list, *s)
 		}
 	}
@@ -83,7 +70,7 @@ func (m *model) list(q *saga.Query) []saga.Summary {
 func (m *model) sagas(q *saga.Query) []saga.Saga {
 	var list []saga.Saga
 	for _, id := range m.sagaIDs() {
-		if s, latest := m.saga(id); matches(latest, &q.Filter) {
+		if s, latest := m.saga(id); q.Matches(latest) {
 			list = append(list, s)
 		}
 	}
