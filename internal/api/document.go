@@ -87,17 +87,16 @@ func (c *call) sendPart(doc []byte) error {
 	return nil
 }
 
-var errChanged = errors.New("the document changed while it was sent")
-
 // sendLarge answers with a document of which head has been read: the rest is read
 // for the tag, then all of it again to be sent.
 func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte) error {
 	hash := sha256.New()
 	hash.Write(head)
-	if _, err := io.Copy(hash, doc); err != nil {
+	rest, err := io.Copy(hash, doc)
+	if err != nil {
 		return unreadable(item, err)
 	}
-	sum := hash.Sum(nil)
+	sum, size := hash.Sum(nil), int64(len(head))+rest
 	if c.notModified(sum, doc.Gzipped) {
 		return nil
 	}
@@ -110,21 +109,41 @@ func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte)
 		return err
 	}
 	defer second.Close()
-	if second.Size >= 0 {
-		c.w.Header().Set("Content-Length", strconv.FormatInt(second.Size, 10))
-	}
+	c.w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	c.start(http.StatusOK, jsonType)
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
-	hash.Reset()
-	if _, err := io.Copy(c.w, io.TeeReader(second, hash)); err != nil {
-		return err
+	return sendHashed(c.w, second, size, sum)
+}
+
+var errChanged = errors.New("the document changed while it was sent")
+
+// heldBack is how much of a document is sent only when all of it is known to be right,
+// in bytes.
+const heldBack = 4 << 10
+
+// sendHashed sends size bytes, more than heldBack, that have this hash; errChanged if
+// they have another, or there are fewer. Then the last ones are not sent, so that the
+// client sees it, too.
+func sendHashed(dst io.Writer, src io.Reader, size int64, sum []byte) error {
+	hash, last := sha256.New(), buffers.get(heldBack)
+	defer buffers.put(last)
+	src = io.TeeReader(src, hash)
+	_, err := io.CopyN(dst, src, size-heldBack)
+	if err == nil {
+		_, err = io.ReadFull(src, (*last)[:heldBack])
 	}
-	if !slices.Equal(sum, hash.Sum(nil)) {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errChanged
+	case err != nil:
+		return err
+	case !slices.Equal(sum, hash.Sum(nil)):
 		return errChanged
 	}
-	return nil
+	_, err = dst.Write((*last)[:heldBack])
+	return err
 }
 
 // unreadable names the snapshot whose document could not be read, unless there is

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -60,7 +61,11 @@ func (f *failing) spoil(item *store.Item) {
 	if open := f.open[item.ID.String()]; open != nil {
 		item.Open = func(context.Context, bool) (*store.Document, error) {
 			r, err := open()
-			return &store.Document{File: io.NopCloser(r), Size: -1}, err
+			doc := &store.Document{File: io.NopCloser(r), Size: -1}
+			if text, ok := r.(*strings.Reader); ok {
+				doc.Size = text.Size()
+			}
+			return doc, err
 		}
 	}
 }

@@ -170,17 +170,7 @@ func TestAPageThatFailsOnItsWay(t *testing.T) {
 			w.do("PUT", "/v1/snapshots/"+snapshotID(i), whole("context", fmt.Sprintf(`{"i": %d, "text": "%s"}`, i, strings.Repeat("x", 20_000)))).is(201)
 		}
 		f.open = map[string]func() (io.Reader, error){snapshotID(0): func() (io.Reader, error) { return nil, errors.New("disk gone") }}
-		req, err := http.NewRequest(http.MethodGet, w.url+"/v1/snapshots?view=full", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Accept-Encoding", coding)
-		resp, err := w.client.Do(req)
-		if err == nil {
-			_, err = io.ReadAll(resp.Body)
-			resp.Body.Close()
-		}
-		if err == nil {
+		if _, err := w.receive("/v1/snapshots?view=full", coding); err == nil {
 			t.Errorf("%q: the page ended as if it were whole", coding)
 		}
 		last := w.waitForLines(21)[20]
@@ -188,6 +178,60 @@ func TestAPageThatFailsOnItsWay(t *testing.T) {
 			t.Error(last)
 		}
 	}
+}
+
+// A document that is changed while it is sent, after its tag was made, is not answered
+// as if it were whole, whatever there is of it.
+func TestALargeDocumentThatChanges(t *testing.T) {
+	was := strings.Repeat("0123456789abcdef", 200_000)
+	for name, is := range map[string]string{
+		"at its start":  "x" + was[1:],
+		"in its middle": was[:1_600_000] + "x" + was[1_600_001:],
+		"at its end":    was[:len(was)-1] + "x",
+		"shorter":       was[:len(was)-1],
+		"empty":         "",
+		"longer":        "x" + was,
+		"much longer":   was[:100] + was + was,
+	} {
+		for _, coding := range []string{"", "gzip", "zstd"} {
+			f := &failing{Store: memstore.New()}
+			w := newWorld(t, f)
+			w.do("PUT", "/v1/snapshots/"+snapshotID(1), draft(1, 1, "")).is(201)
+			opened := 0
+			f.open = map[string]func() (io.Reader, error){snapshotID(1): func() (io.Reader, error) {
+				opened++ // a client asks again if nothing at all was answered
+				if opened%2 == 1 {
+					return strings.NewReader(was), nil
+				}
+				return strings.NewReader(is), nil
+			}}
+			n, err := w.receive("/v1/snapshots/"+snapshotID(1), coding)
+			if err == nil {
+				t.Errorf("%s, %q: %d bytes ended as if they were whole", name, coding, n)
+			}
+			last := w.waitForLines(2)[1]
+			if last["aborted"] != true || last["err"] != "the document changed while it was sent" || last["level"] != "WARN" {
+				t.Error(name, last)
+			}
+		}
+	}
+}
+
+// receive gets what may break off, and answers how many bytes there were of it.
+func (w *world) receive(path, coding string) (int, error) {
+	w.Helper()
+	req, err := http.NewRequest(http.MethodGet, w.url+path, nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	req.Header.Set("Accept-Encoding", coding)
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	return len(got), err
 }
 
 func TestPagesAreBoundedInBytes(t *testing.T) {
