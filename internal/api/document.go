@@ -100,6 +100,13 @@ func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte)
 	if c.notModified(sum, doc.Gzipped) {
 		return nil
 	}
+	length := strconv.FormatInt(size, 10)
+	if c.r.Method == http.MethodHead {
+		c.w.Header().Set("Content-Length", length)
+		c.start(http.StatusOK, jsonType)
+		_, err := c.w.Write(head) // by which the coding is chosen
+		return err
+	}
 	again, err := c.archive.Snapshot(c.ctx(), item.ID)
 	if err != nil {
 		return err
@@ -109,11 +116,8 @@ func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte)
 		return err
 	}
 	defer second.Close()
-	c.w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	c.w.Header().Set("Content-Length", length)
 	c.start(http.StatusOK, jsonType)
-	if c.r.Method == http.MethodHead {
-		return nil
-	}
 	return sendHashed(c.w, second, size, sum)
 }
 

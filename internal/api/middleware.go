@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/klauspost/compress/gzhttp"
 )
 
 // methods are those that some route takes, in the order of an Allow header.
@@ -25,30 +24,6 @@ func headAsGet(next http.Handler) http.Handler {
 			chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
 		}
 		next.ServeHTTP(w, r)
-	})
-}
-
-// compress answers in gzip or zstd, whichever the client likes better. Documents
-// that are stored compressed pass through as they are. Padding that depends on
-// the content keeps lengths from telling what is inside (BREACH) and tags strong.
-func compress(next http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(
-		gzhttp.MinSize(1024), gzhttp.SuffixETag("-gzip"), gzhttp.RandomJitter(32, 0, false), gzhttp.SetContentType(false))
-	if err != nil {
-		panic(err) // the options above are wrong
-	}
-	compressing := wrap(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/metrics" {
-			next.ServeHTTP(w, r) // which compresses by itself
-			return
-		}
-		if r.Header.Get("Accept-Encoding") == "" {
-			w.Header().Add("Vary", "Accept-Encoding")
-			next.ServeHTTP(w, r)
-			return
-		}
-		compressing.ServeHTTP(w, r)
 	})
 }
 
