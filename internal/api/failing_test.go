@@ -17,6 +17,8 @@ type failing struct {
 	err   error                                // of every method below
 	panic bool                                 // of Saga
 	open  map[string]func() (io.Reader, error) // instead of a document, by id
+
+	gzipped bool // what is opened instead is said to be a gzip stream
 }
 
 func (f *failing) Put(ctx context.Context, s *saga.Summary, doc []byte) (int64, error) {
@@ -61,7 +63,7 @@ func (f *failing) spoil(item *store.Item) {
 	if open := f.open[item.ID.String()]; open != nil {
 		item.Open = func(context.Context, bool) (*store.Document, error) {
 			r, err := open()
-			doc := &store.Document{File: io.NopCloser(r), Size: -1}
+			doc := &store.Document{File: io.NopCloser(r), Size: -1, Gzipped: f.gzipped}
 			if text, ok := r.(*strings.Reader); ok {
 				doc.Size = text.Size()
 			}

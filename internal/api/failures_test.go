@@ -217,6 +217,30 @@ func TestALargeDocumentThatChanges(t *testing.T) {
 	}
 }
 
+// A problem brings nothing of the answer that it stands for.
+func TestProblemsHaveNoHeadersOfAnotherAnswer(t *testing.T) {
+	f := &failing{Store: memstore.New()}
+	w := newWorld(t, f)
+	w.fill(3)
+	opened := 0
+	f.open = map[string]func() (io.Reader, error){snapshotID(2): func() (io.Reader, error) {
+		opened++
+		if opened%2 == 1 {
+			return strings.NewReader(strings.Repeat(" ", 2<<20)), nil
+		}
+		return nil, saga.ErrSnapshotNotFound
+	}}
+	for _, accepted := range []string{"", "gzip", "zstd"} {
+		w.get("/v1/snapshots/"+snapshotID(2), "Accept-Encoding", accepted).problem(404, "snapshot_not_found").
+			has("ETag", "").has("Content-Encoding", "")
+	}
+	f.open[snapshotID(2)] = func() (io.Reader, error) { return nil, errors.New("disk gone") }
+	w.get("/v1/snapshots?view=full&limit=1").problem(500, "internal").has("Link", "")
+	f.gzipped = true
+	f.open[snapshotID(2)] = func() (io.Reader, error) { return &failAfter{2 << 20, errors.New("disk gone")}, nil }
+	w.get("/v1/snapshots/"+snapshotID(2), "Accept-Encoding", "gzip").problem(500, "snapshot_unreadable").has("Content-Encoding", "")
+}
+
 // receive gets what may break off, and answers how many bytes there were of it.
 func (w *world) receive(path, coding string) (int, error) {
 	w.Helper()

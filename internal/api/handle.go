@@ -209,6 +209,9 @@ func (c *call) fail(err error) {
 		c.start(statusClientGone, "")
 		return
 	}
+	for _, name := range []string{"Content-Encoding", "ETag", "Link"} {
+		c.w.Header().Del(name) // of the answer that it was to be
+	}
 	p := *problemOf(err)
 	p.Title = http.StatusText(p.Status)
 	p.RequestID = exchangeOf(c.r).id
