@@ -62,9 +62,11 @@ func listHash(pattern string, q *saga.Query) uint64 {
 	return h.Sum64()
 }
 
-// next answers next_cursor and sets the Link header (RFC 8288); nil at the end.
+// next answers next_cursor and sets the Link header (RFC 8288); nil, and none, at the
+// end.
 func (c *call) next(at *saga.Position, q *saga.Query) *string {
 	if at == nil {
+		c.w.Header().Del("Link")
 		return nil
 	}
 	cursor := formatCursor(at, c.route.pattern, q)

@@ -139,7 +139,7 @@ func TestPagesOverSpoiledDocuments(t *testing.T) {
 
 	f.open = map[string]func() (io.Reader, error){snapshotID(7): gone, snapshotID(3): corrupt, snapshotID(1): torn}
 	w.get(list).snapshots(5).holds(`["`+snapshotID(3)+`","`+snapshotID(1)+`"]`, "unreadable")
-	w.get(list + "?limit=1").snapshots() // the next page has them
+	w.get(list + "?limit=1").snapshots(5) // in place of 7
 	if got := w.walk(list+"?limit=1", "snapshots", "snapshot_id", nil); len(got) != 1 || got[0] != snapshotID(5) {
 		t.Error(got)
 	}
@@ -295,6 +295,76 @@ func TestFilesTakenAwayAndSpoiled(t *testing.T) {
 	w.get("/v1/stats").holds("1", "unreadable_files").holds("4", "total_snapshots")
 	w.do("DELETE", "/v1/snapshots/"+snapshotID(2), "").is(204)
 	w.get("/v1/sagas/"+sagaID(0)+"/snapshots/latest").is(200).holds(`"`+snapshotID(0)+`"`, "snapshot_id")
+}
+
+// A page of which nothing is left is not answered: what follows it is.
+func TestPagesOfWhatHasVanished(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, openDirectory(t, filestore.Config{BasePath: dir, Cache: 1 << 20}))
+	list := "/v1/sagas/" + sagaID(1) + "/snapshots"
+	replays := "/v1/sagas/" + sagaID(1) + "/replays"
+	var files, replayFiles []string
+	for i := range 12 {
+		w.do("PUT", "/v1/snapshots/"+snapshotID(i), draft(1, i, fmt.Sprintf(`"created_at": "2026-11-22T10:00:%02dZ"`, i))).is(201)
+		w.now = w.now.Add(time.Second)
+		w.do("POST", replays, fmt.Sprintf(`{"checkpoint_step": "step-%d", "replay_id": "%s"}`, i, replayID(i))).is(201)
+		files = append(files, filepath.Join(dir, "snapshots", sagaID(1), snapshotID(i)+".json"))
+		replayFiles = append(replayFiles, filepath.Join(dir, "replays", replayID(i)+".json"))
+	}
+	w.get(list).is(200) // so that they are remembered
+	take := func(files ...string) {
+		t.Helper()
+		for _, file := range files {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+
+	take(files[5:]...)
+	page := w.get(list + "?limit=2").snapshots(4) // 5 was beside it
+	if page.field("next_cursor") == "null" || page.header.Get("Link") == "" {
+		t.Error("the walk ends too early:", page.header, page.body)
+	}
+	take(files[4])
+	if err := os.WriteFile(files[3], []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.get(list+"?limit=1&pretty").snapshots(2).holds(`["`+snapshotID(3)+`"]`, "unreadable")
+	take(files[1:3]...)
+	w.get(list + "?limit=1&order=asc").snapshots(0)
+	take(files[0])
+	w.get(list+"?limit=1").snapshots().holds("null", "next_cursor").has("Link", "")
+
+	take(replayFiles[3:]...)
+	w.get(replays+"?limit=2").lists("replays", "replay_id", replayID(2))
+	take(replayFiles[:3]...)
+	w.get(replays+"?limit=2").lists("replays", "replay_id").holds("null", "next_cursor").has("Link", "")
+}
+
+// Nobody waits for what follows any more.
+func TestAClientThatHangsUpAmongWhatHasVanished(t *testing.T) {
+	f := &failing{Store: memstore.New(), open: map[string]func() (io.Reader, error){}}
+	status := 0
+	w := newWorld(t, f, func(cfg *api.Config) {
+		cfg.Observe = func(_, _ string, s int, _ time.Duration) { status = s }
+	})
+	w.fill(10)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	asked := 0
+	for i := range 10 {
+		f.open[snapshotID(i)] = func() (io.Reader, error) {
+			cancel()
+			asked++
+			return nil, saga.ErrSnapshotNotFound
+		}
+	}
+	req := httptest.NewRequest(http.MethodGet, "http://localhost/v1/snapshots?view=full&limit=1", nil).WithContext(ctx)
+	w.server.ServeHTTP(httptest.NewRecorder(), req)
+	if status != 499 || asked != 1 {
+		t.Errorf("%d, after %d documents", status, asked)
+	}
 }
 
 func TestAClientThatHangsUp(t *testing.T) {

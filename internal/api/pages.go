@@ -15,43 +15,70 @@ import (
 // pageChunk is how much of a page is composed before it is sent, in bytes.
 const pageChunk = 32 << 10
 
+// mostNamed is how many documents that cannot be read are named before a page is
+// answered, if nothing else is on it.
+const mostNamed = 1000
+
 // sendDocuments answers with a page of whole documents, one in memory at a time.
 // Those that have vanished since they were found are left out, those that cannot
-// be read are named at the end. Until the first chunk is full a failure is still a
-// problem document; afterwards the connection breaks off.
-func (c *call) sendDocuments(page *archive.Page, next *string) error {
+// be read are named at the end; where nothing is left, what follows is answered.
+// Until the first chunk is full a failure is still a problem document; afterwards
+// the connection breaks off.
+func (c *call) sendDocuments(page *archive.Page, q *saga.Query) error {
 	out, text := buffers.get(2*pageChunk), buffers.get(0)
 	defer buffers.put(out)
 	defer buffers.put(text)
 	p := pageLayout{buf: *out, pretty: c.pretty}
 	p.open("snapshots")
+	var named []uuid.UUID
 	unreadable := page.Unreadable
-	for i := range page.Items {
-		item := &page.Items[i]
-		doc, err := c.readDocument(item, text)
-		switch {
-		case errors.Is(err, saga.ErrSnapshotNotFound):
-			continue
-		case errors.Is(err, saga.ErrCorrupt):
-			unreadable = append(unreadable, item.ID)
-			continue
-		case err != nil:
+	for {
+		cutPage(page, c.server.cfg.MaxPageBytes)
+		next := c.next(page.Next, q)
+		var err error
+		if named, err = c.addDocuments(&p, page, text, named); err != nil {
 			return err
 		}
-		p.item(doc)
-		if len(p.buf) >= pageChunk {
-			if err := c.sendChunk(&p); err != nil {
-				return err
-			}
+		if p.filled || page.Next == nil || len(named) >= mostNamed {
+			p.close(next, append(unreadable, named...))
+			break
+		}
+		q.From = page.Next
+		if page, err = c.archive.Snapshots(c.ctx(), q); err != nil {
+			return err
 		}
 	}
-	p.close(next, unreadable)
 	*out = p.buf
 	if !c.started {
 		c.write(http.StatusOK, jsonType, p.buf)
 		return nil
 	}
 	return c.sendChunk(&p)
+}
+
+// addDocuments adds the documents of a page, and appends the ids of those that
+// cannot be read to named. Whenever a chunk is full, it is sent.
+func (c *call) addDocuments(p *pageLayout, page *archive.Page, buf *[]byte, named []uuid.UUID) ([]uuid.UUID, error) {
+	for i := range page.Items {
+		item := &page.Items[i]
+		doc, err := c.readDocument(item, buf)
+		switch {
+		case errors.Is(err, saga.ErrSnapshotNotFound):
+			continue
+		case errors.Is(err, saga.ErrCorrupt):
+			named = append(named, item.ID)
+			continue
+		case err != nil:
+			return named, err
+		}
+		p.item(doc)
+		if len(p.buf) >= pageChunk {
+			if err := c.sendChunk(p); err != nil {
+				return named, err
+			}
+		}
+	}
+	return named, nil
 }
 
 // sendChunk sends what has been composed, behind the header.

@@ -130,7 +130,7 @@ func listReplays(c *call) error {
 	if err != nil {
 		return err
 	}
-	page, err := c.archive.Replays(c.ctx(), q)
+	page, err := c.replays(q)
 	if err != nil {
 		return err
 	}
@@ -139,4 +139,21 @@ func listReplays(c *call) error {
 		return err
 	}
 	return c.json(http.StatusOK, &replayPage{Replays: replays, NextCursor: c.next(page.Next, q), Unreadable: page.Unreadable})
+}
+
+// replays answers a page; one of which nothing is left together with what follows it.
+func (c *call) replays(q *saga.Query) (*archive.ReplayPage, error) {
+	var named []uuid.UUID
+	for {
+		page, err := c.archive.Replays(c.ctx(), q)
+		if err != nil {
+			return nil, err
+		}
+		named = append(named, page.Unreadable...)
+		if len(page.Replays) > 0 || page.Next == nil || len(named) >= mostNamed {
+			page.Unreadable = named
+			return page, nil
+		}
+		q.From = page.Next
+	}
 }

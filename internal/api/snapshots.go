@@ -143,8 +143,7 @@ func (c *call) sendSnapshots(sagaID uuid.NullUUID, fullByDefault bool) error {
 		return err
 	}
 	if full {
-		cutPage(page, c.server.cfg.MaxPageBytes)
-		return c.sendDocuments(page, c.next(page.Next, q))
+		return c.sendDocuments(page, q)
 	}
 	answer := summaryPage{
 		Snapshots:  make([]saga.Summary, len(page.Items)),
