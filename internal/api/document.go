@@ -37,6 +37,9 @@ func (c *call) sendDocument(find finder) error {
 	defer doc.Close()
 	text := doc.Text
 	if text == nil {
+		if sum, ok := doc.KnownSum(); ok && !part && c.notModified(sum[:], doc.Gzipped) {
+			return nil
+		}
 		buf := buffers.get(doc.Size)
 		defer buffers.put(buf)
 		limit := int64(heldDocument + 1)
@@ -97,6 +100,7 @@ func (c *call) sendLarge(item *archive.Item, doc *archive.Document, head []byte)
 		return unreadable(item, err)
 	}
 	sum, size := hash.Sum(nil), int64(len(head))+rest
+	doc.Hashed([sha256.Size]byte(sum))
 	if c.notModified(sum, doc.Gzipped) {
 		return nil
 	}

@@ -142,7 +142,13 @@ func InMemory(text []byte, derived *Derived) *Document {
 	return &Document{Text: text, Size: int64(len(text)), derived: derived}
 }
 
-// Derived is what has been made of a document's Text so far.
+// InFile answers a document of this size (see Document.Size) that is read from a file. Of
+// what is derived from it only the hash is kept.
+func InFile(file io.ReadCloser, size int64, gzipped bool, derived *Derived) *Document {
+	return &Document{File: file, Size: size, Gzipped: gzipped, derived: derived}
+}
+
+// Derived is what has been made of a document's bytes so far.
 type Derived struct {
 	compact atomic.Pointer[[]byte]
 	sum     atomic.Pointer[[sha256.Size]byte]
@@ -150,7 +156,7 @@ type Derived struct {
 
 // AppendCompact appends the Text without white space between its tokens.
 func (d *Document) AppendCompact(dst []byte) []byte {
-	if d.derived == nil {
+	if d.derived == nil || d.File != nil {
 		return document.AppendCompact(dst, d.Text)
 	}
 	text := d.derived.compact.Load()
@@ -164,16 +170,35 @@ func (d *Document) AppendCompact(dst []byte) []byte {
 
 // Sum answers the hash of the Text.
 func (d *Document) Sum() [sha256.Size]byte {
+	if d.File == nil {
+		if sum, ok := d.KnownSum(); ok {
+			return sum
+		}
+	}
+	sum := sha256.Sum256(d.Text)
+	d.Hashed(sum)
+	return sum
+}
+
+// KnownSum answers the hash of all that can be read, if it is known without reading it:
+// from Sum or Hashed, of whatever was opened before and has not changed since.
+func (d *Document) KnownSum() (sum [sha256.Size]byte, ok bool) {
 	if d.derived == nil {
-		return sha256.Sum256(d.Text)
+		return sum, false
 	}
-	sum := d.derived.sum.Load()
-	if sum == nil {
-		made := sha256.Sum256(d.Text)
-		sum = &made
-		d.derived.sum.Store(sum)
+	known := d.derived.sum.Load()
+	if known == nil {
+		return sum, false
 	}
-	return *sum
+	return *known, true
+}
+
+// Hashed is told the hash of all that could be read.
+func (d *Document) Hashed(sum [sha256.Size]byte) {
+	if d.derived != nil {
+		known := sum
+		d.derived.sum.Store(&known)
+	}
 }
 
 // A Page is a part of a list of snapshots.

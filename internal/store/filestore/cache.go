@@ -33,8 +33,9 @@ type cache struct {
 type cached struct {
 	id      uuid.UUID
 	state   fileState
-	data    []byte
-	derived store.Derived
+	data    []byte        // nil = only hashes are kept
+	derived store.Derived // from the data
+	text    store.Derived // from the text in a gzip file, which itself is not kept
 	checked atomic.Uint64 // the last change of the directory before the file was found as it is; 0 = not known
 }
 
@@ -44,7 +45,7 @@ const cachedExtra = 256
 // read reads a record's file; errNotKnown if it is not in the known state any more.
 func (c *cache) read(r *catalog.Record, known fileState, look *look) (*cached, error) {
 	f, forgotten := c.find(r.ID, known)
-	if f != nil {
+	if f != nil && f.data != nil {
 		return f, c.check(f, r, look)
 	}
 	data, err := readKnown(c.layout.snapshot(r), known)
@@ -54,6 +55,17 @@ func (c *cache) read(r *catalog.Record, known fileState, look *look) (*cached, e
 	f = &cached{id: r.ID, state: known, data: data}
 	c.keep(f, forgotten)
 	return f, nil
+}
+
+// hashes answers where the hashes of a record's file are kept that streams. The file must be
+// opened after, and found to be in the known state.
+func (c *cache) hashes(r *catalog.Record, known fileState) *cached {
+	f, forgotten := c.find(r.ID, known)
+	if f == nil {
+		f = &cached{id: r.ID, state: known}
+		c.keep(f, forgotten)
+	}
+	return f
 }
 
 // A look is one look at the directory of a saga, for all whose documents are opened

@@ -61,6 +61,7 @@ func (s *Store) openKnown(r *catalog.Record, gzipped bool, look *look) (*store.D
 		doc.Gzipped = r.Gzip
 		return doc, nil
 	}
+	hashes := s.cache.hashes(r, known)
 	f, info, err := open(s.disk.snapshot(r))
 	if err != nil {
 		return nil, err
@@ -69,11 +70,11 @@ func (s *Store) openKnown(r *catalog.Record, gzipped bool, look *look) (*store.D
 		f.Close()
 		return nil, errNotKnown
 	}
-	return s.document(r, f, gzipped)
+	return s.document(r, f, gzipped, hashes)
 }
 
 // document answers an open file as the client wants it; it closes f or hands it on.
-func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Document, error) {
+func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool, hashes *cached) (*store.Document, error) {
 	switch {
 	case r.Foreign:
 		defer f.Close()
@@ -86,16 +87,16 @@ func (s *Store) document(r *catalog.Record, f *os.File, gzipped bool) (*store.Do
 		}
 		return store.InMemory(text, nil), nil
 	case r.Gzip && gzipped:
-		return &store.Document{File: f, Size: r.SizeBytes, Gzipped: true}, nil
+		return store.InFile(f, r.SizeBytes, true, &hashes.derived), nil
 	case r.Gzip:
 		text, err := newGunzipReader(f)
 		if err != nil {
 			f.Close()
 			return nil, &saga.CorruptError{ID: r.ID, Err: err}
 		}
-		return &store.Document{File: text, Size: r.RawSize}, nil
+		return store.InFile(text, r.RawSize, false, &hashes.text), nil
 	default:
-		return &store.Document{File: f, Size: r.SizeBytes}, nil
+		return store.InFile(f, r.SizeBytes, false, &hashes.derived), nil
 	}
 }
 
