@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"snapshotd/internal/access"
 	"snapshotd/internal/api"
 	"snapshotd/internal/saga"
@@ -138,7 +140,7 @@ var askedFor = map[string]bool{"unauthorized": true, "insufficient_scope": true,
 
 // storeErrors are the codes that begin in the store.
 var storeErrors = map[string]error{
-	"snapshot_unreadable":  &saga.CorruptError{ID: numbered(0xaaa, 7), Err: errors.New("torn")},
+	"snapshot_unreadable":  &saga.CorruptError{ID: uuid.MustParse("01a2054e-2cef-7b63-9c25-f04e1d8a7b93"), Err: errors.New("torn")},
 	"internal":             errors.New("disk gone"),
 	"unsupported_by_store": saga.ErrUnsupported,
 	"degraded":             saga.ErrDegraded,
@@ -147,12 +149,15 @@ var storeErrors = map[string]error{
 	"no_space":             saga.ErrNoSpace,
 }
 
+// largestBody is that of a daemon whose options say nothing of it, in bytes.
+const largestBody = 16 << 20
+
 // provoke sends what is answered with the code of a problem.
 func provoke(t *testing.T, op *operation, code string) *answer {
 	t.Helper()
 	var options []func(*api.Config)
 	if code == "body_too_large" {
-		options = append(options, func(cfg *api.Config) { cfg.MaxBodySize = 10 })
+		options = append(options, func(cfg *api.Config) { cfg.MaxBodySize = largestBody })
 	}
 	if code == "route_not_found" {
 		options = append(options, func(cfg *api.Config) { cfg.MetricsApart = true })
@@ -171,15 +176,22 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 	case "invalid_json":
 		s.text = `{"saga_id": `
 	case "invalid_field":
+		if s.body["step_index"] != nil {
+			s.body["step_index"], s.body["status"] = -1, "Done"
+			break
+		}
 		for name := range s.body {
 			s.body[name] = []any{}
 		}
 	case "missing_field":
-		s.text = "{}"
+		if s.body["saga_name"] == nil {
+			s.body = map[string]any{}
+		}
+		delete(s.body, "saga_name")
 	case "unknown_field":
-		s.body["nonsense"] = 1
+		s.body["step"] = 1
 	case "duplicate_field":
-		s.text = strings.TrimSuffix(asJSON(s.body), "}") + `,"again":1,"again":1}`
+		s.text = strings.TrimSuffix(asJSON(s.body), "}") + `,"status":1,"status":1}`
 	case "id_mismatch":
 		s.body[strings.TrimSuffix(s.op.path[strings.LastIndex(s.op.path, "{")+1:], "}")] = snapshotID(1)
 	case "too_deep":
@@ -187,9 +199,11 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 	case "invalid_id":
 		s.path = strings.NewReplacer("01a2054e-", "01a2054e", "01a20562-", "01a20562").Replace(s.path)
 	case "invalid_parameter":
-		s.path += "?%zz"
+		if s.path += "?%zz"; op.parameters().GetByInAndName("query", "pretty") != nil {
+			s.path = strings.Replace(s.path, "%zz", "pretty=perhaps", 1)
+		}
 	case "unknown_parameter":
-		s.query.Set("nonsense", "1")
+		s.query.Set("dryrun", "true")
 	case "invalid_pointer":
 		s.query.Set("pointer", "context.amount")
 	case "pointer_not_found":
@@ -233,8 +247,10 @@ func provoke(t *testing.T, op *operation, code string) *answer {
 		s.client.Transport = watch(t, direct{api.New(s.config)})
 	case "draining":
 		s.server.Drain()
+	case "body_too_large":
+		s.text = strings.Repeat(" ", largestBody+1)
 	default:
-		if !notThere[code] && code != "body_too_large" {
+		if !notThere[code] {
 			t.Fatal("nobody knows how to bring about", code)
 		}
 	}
