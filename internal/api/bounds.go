@@ -51,7 +51,7 @@ func (c *call) leave() {
 
 // hold counts n bytes of memory for a body or a document, instead of what the call
 // held before if that was less. Before they are made; what comes of them (tokens,
-// layouts, what the store writes) may be several times as much.
+// layouts, what the store writes) is twice to ten times as much; SECURITY.md has figures.
 func (c *call) hold(n int64) error {
 	if n <= unheld || n <= c.held {
 		return nil

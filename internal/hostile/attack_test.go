@@ -16,7 +16,7 @@ const (
 	sagaID  = "0b8f0d5c-6f6e-4a0e-9d0e-000000000001"
 	maxBody = 1 << 20
 	// mostMemory is what an attack may take beyond the memory in use before. What is
-	// saved takes up to eighteen times its size for a moment, garbage included.
+	// saved takes some twenty times its size for a moment, garbage included.
 	mostMemory = 64 << 20
 )
 
