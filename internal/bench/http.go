@@ -36,15 +36,16 @@ type Comparison struct {
 	Options   []string
 }
 
-// UnmarshalText reads NAME=http://... or NAME=OPTIONS, the latter separated by
-// spaces.
+// UnmarshalText reads NAME=URL or NAME=OPTIONS, the latter separated by spaces; the first
+// begins with a hyphen, for an option may have a URL, too. Which URLs serve is
+// found out where they are used.
 func (c *Comparison) UnmarshalText(text []byte) error {
 	name, what, found := strings.Cut(string(text), "=")
 	if !found || name == "" || what == "" {
 		return fmt.Errorf("NAME=URL or NAME=OPTIONS was expected, such as other=http://127.0.0.1:7421, not %q", text)
 	}
 	*c = Comparison{Name: name}
-	if strings.HasPrefix(what, "http:") {
+	if strings.Contains(what, "://") && !strings.HasPrefix(what, "-") {
 		c.URL = what
 		return nil
 	}

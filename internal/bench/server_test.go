@@ -197,6 +197,17 @@ func TestComparison(t *testing.T) {
 		!slices.Equal(c.Options, []string{"--store=memory", "--pretty-json=false"}) {
 		t.Errorf("%+v %v", c, err)
 	}
+	// Refused as a URL is, not by serve as an option.
+	if err := c.UnmarshalText([]byte("tls=https://127.0.0.1:1")); err != nil || c.URL != "https://127.0.0.1:1" || c.Options != nil {
+		t.Errorf("%+v %v", c, err)
+	}
+	if _, err := (&httpRun{}).daemon(t.Context(), c); err == nil || !strings.Contains(err.Error(), `a URL such as http://127.0.0.1:7420 was expected, not "https:`) {
+		t.Error(err)
+	}
+	const origins = "--cors-origins=https://console.example.org"
+	if err := c.UnmarshalText([]byte("three=" + origins)); err != nil || c.URL != "" || !slices.Equal(c.Options, []string{origins}) {
+		t.Errorf("%+v %v", c, err)
+	}
 	for _, bad := range []string{"", "name", "name=", "=http://127.0.0.1:1"} {
 		if err := c.UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%q was taken for %+v", bad, c)
