@@ -10,8 +10,8 @@ import (
 
 // What requests under way may cost together, where a Config leaves it at 0.
 const (
-	DefaultMaxInFlight      = 1024
-	DefaultMaxInFlightBytes = 256 << 20
+	defaultMaxInFlight      = 1024
+	defaultMaxInFlightBytes = 256 << 20
 )
 
 // A load is what the requests below /v1 that are under way cost together. Health,

@@ -20,15 +20,15 @@ import (
 
 // Bounds that apply where a Config leaves them at 0.
 const (
-	DefaultMaxBodySize  = 16 << 20
-	DefaultMaxPageBytes = 32 << 20
+	defaultMaxBodySize  = 16 << 20
+	defaultMaxPageBytes = 32 << 20
 )
 
 // Config is what a Server is made of. Nil functions are not called.
 type Config struct {
 	Logger       *slog.Logger  // nil = discarded
-	MaxBodySize  int64         // of a request after decoding, in bytes; 0 = DefaultMaxBodySize
-	MaxPageBytes int64         // of the documents that a page brings, in bytes before compression; 0 = DefaultMaxPageBytes
+	MaxBodySize  int64         // of a request after decoding, in bytes; 0 = 16 MiB
+	MaxPageBytes int64         // of the documents that a page brings, in bytes before compression; 0 = 32 MiB
 	Version      VersionInfo   // answered at /version
 	Metrics      http.Handler  // served at /metrics; nil = there is no such route
 	MetricsApart bool          // /metrics is served by Operator alone
@@ -40,8 +40,8 @@ type Config struct {
 	AllowedHosts []string // names that requests may be for besides IP addresses and localhost, see ParseHost
 	CORSOrigins  []string // whose pages may call from a browser, see ParseOrigin
 
-	MaxInFlight      int                       // requests below /v1 at once; 0 = DefaultMaxInFlight
-	MaxInFlightBytes int64                     // of bodies and documents in memory at once; 0 = DefaultMaxInFlightBytes
+	MaxInFlight      int                       // requests below /v1 at once; 0 = 1024
+	MaxInFlightBytes int64                     // of bodies and documents in memory at once; 0 = 256 MiB
 	BodyTime         func(int64) time.Duration // that a body of so many bytes may take; nil = as long as net/http lets it
 
 	Observe  func(method, route string, status int, took time.Duration) // route is a pattern, or "other"
@@ -77,16 +77,16 @@ func New(cfg Config) *Server {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.MaxBodySize == 0 {
-		cfg.MaxBodySize = DefaultMaxBodySize
+		cfg.MaxBodySize = defaultMaxBodySize
 	}
 	if cfg.MaxPageBytes == 0 {
-		cfg.MaxPageBytes = DefaultMaxPageBytes
+		cfg.MaxPageBytes = defaultMaxPageBytes
 	}
 	if cfg.MaxInFlight == 0 {
-		cfg.MaxInFlight = DefaultMaxInFlight
+		cfg.MaxInFlight = defaultMaxInFlight
 	}
 	if cfg.MaxInFlightBytes == 0 {
-		cfg.MaxInFlightBytes = DefaultMaxInFlightBytes
+		cfg.MaxInFlightBytes = defaultMaxInFlightBytes
 	}
 	if cfg.NewRequestID == nil {
 		cfg.NewRequestID = newRequestID

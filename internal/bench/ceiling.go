@@ -13,8 +13,8 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// CeilingName is what the report calls the ceiling.
-const CeilingName = "ceiling"
+// ceilingName is what the report calls the ceiling.
+const ceilingName = "ceiling"
 
 // A Ceiling is what any server on net/http and chi could do at best: it routes a
 // request as ours does, reads the body, and answers bytes it has in memory. It

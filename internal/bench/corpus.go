@@ -34,8 +34,8 @@ type Corpus struct {
 	done     [Snapshots]string // the steps done before each step, as JSON
 }
 
-// NewCorpus makes one.
-func NewCorpus() *Corpus {
+// newCorpus makes one with ids of its own.
+func newCorpus() *Corpus {
 	c := &Corpus{seed: rand.Uint64(), perSaga: uint64(Snapshots)}
 	random := rand.New(rand.NewPCG(2026, 11))
 	for i := range c.contexts {

@@ -97,7 +97,7 @@ func newWriter(dir string, way way, document int) (*writer, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	w := &writer{way: way, dir: dir, document: NewCorpus().filler(document)}
+	w := &writer{way: way, dir: dir, document: newCorpus().filler(document)}
 	var err error
 	if w.root, err = os.Open(dir); err != nil {
 		return nil, err

@@ -129,7 +129,7 @@ func empty(t *testing.T, dir string) {
 }
 
 func TestCorpus(t *testing.T) {
-	one, another := NewCorpus(), NewCorpus()
+	one, another := newCorpus(), newCorpus()
 	ids := map[string]bool{}
 	for n := range uint64(200) {
 		d := one.Document(n, nil)

@@ -117,7 +117,7 @@ type grown struct {
 
 func (r *growthRun) add(count int, perSaga uint64) *grown {
 	g := &grown{
-		count: count, directory: filepath.Join(r.temp, fmt.Sprint(len(r.all))), corpus: NewCorpus(),
+		count: count, directory: filepath.Join(r.temp, fmt.Sprint(len(r.all))), corpus: newCorpus(),
 		oneSaga: perSaga != uint64(Snapshots),
 	}
 	g.corpus.perSaga = perSaga
@@ -143,7 +143,7 @@ func (r *growthRun) starts(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			g.server = &Server{name: DaemonName, address: g.child.address, directory: g.directory}
+			g.server = &Server{name: daemonName, address: g.child.address, directory: g.directory}
 			ready, cancel := context.WithTimeout(ctx, loadTime)
 			err = g.server.ready(ready)
 			cancel()

@@ -53,8 +53,8 @@ func (c *Comparison) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// DaemonName is what the report calls the daemon that the others are beside.
-const DaemonName = "snapshotd"
+// daemonName is what the report calls the daemon that the others are beside.
+const daemonName = "snapshotd"
 
 const (
 	defaultSagas = 100
@@ -86,7 +86,7 @@ func HTTP(ctx context.Context, cfg HTTPConfig) (report *Report, err error) {
 	}
 	report = &Report{
 		Title: "Storing and reading snapshots over HTTP", Plan: cfg.Plan, Document: documentSize,
-		Baseline: CeilingName, Subject: DaemonName,
+		Baseline: ceilingName, Subject: daemonName,
 		Notes: []string{
 			"The ceiling is the same router over net/http, which reads the body and answers the same bytes from memory.",
 			fmt.Sprintf("Reads are of %d sagas of %d snapshots. Clients and servers share this machine; a client is %s.", r.Sagas, Snapshots, clientKind),
@@ -118,12 +118,12 @@ type httpRun struct {
 // gather starts and finds what is to be measured.
 func (r *httpRun) gather(ctx context.Context) error {
 	r.Progress.Stage("starting")
-	c, err := r.start(ctx, CeilingName, "", "bench", "ceiling")
+	c, err := r.start(ctx, ceilingName, "", "bench", "ceiling")
 	if err != nil {
 		return err
 	}
 	r.ceiling = r.add(c)
-	for _, d := range append([]Comparison{{Name: DaemonName, URL: r.URL}}, r.Compare...) {
+	for _, d := range append([]Comparison{{Name: daemonName, URL: r.URL}}, r.Compare...) {
 		server, err := r.daemon(ctx, d)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (r *httpRun) gather(ctx context.Context) error {
 }
 
 func (r *httpRun) add(t Target) *subject {
-	s := &subject{Target: t, corpus: NewCorpus()}
+	s := &subject{Target: t, corpus: newCorpus()}
 	r.subjects = append(r.subjects, s)
 	return s
 }

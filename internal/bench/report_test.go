@@ -20,13 +20,13 @@ func madeUp() *Report {
 	}
 	return &Report{
 		Title: "Made up", Plan: Plan{Clients: []int{1, 64}, Time: time.Second, Rounds: 1},
-		Document: 2048, Baseline: CeilingName, Subject: DaemonName, Notes: []string{"A note."},
+		Document: 2048, Baseline: ceilingName, Subject: daemonName, Notes: []string{"A note."},
 		Cells: []*Cell{
-			cell(Save, CeilingName, round(10_000, 100*time.Microsecond, -1)),
-			cell(Save, DaemonName, failing),
+			cell(Save, ceilingName, round(10_000, 100*time.Microsecond, -1)),
+			cell(Save, daemonName, failing),
 			cell(Save, "other", round(1000, 800*time.Microsecond, 0)),
-			cell(Latest, CeilingName, round(123_456, 8*time.Microsecond, -1)),
-			cell(Latest, DaemonName, round(61_728, 16*time.Microsecond, 0)),
+			cell(Latest, ceilingName, round(123_456, 8*time.Microsecond, -1)),
+			cell(Latest, daemonName, round(61_728, 16*time.Microsecond, 0)),
 			{Operation: Latest, Subject: "other", Clients: 1}, // was not measured any more
 		},
 	}
@@ -100,11 +100,11 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Title != "Made up" || got.Seconds != 1 || !slices.Equal(got.Clients, []int{1, 64}) || got.Baseline != CeilingName || got.CPUs < 1 || len(got.Cells) != 5 {
+	if got.Title != "Made up" || got.Seconds != 1 || !slices.Equal(got.Clients, []int{1, 64}) || got.Baseline != ceilingName || got.CPUs < 1 || len(got.Cells) != 5 {
 		t.Errorf("%+v", got)
 	}
 	for key, want := range map[string]any{
-		"operation": Save, "subject": DaemonName, "clients": 1.0, "operations_per_second": 500.0,
+		"operation": Save, "subject": daemonName, "clients": 1.0, "operations_per_second": 500.0,
 		"p50_us": 2000.0, "p99_us": 20000.0, "p999_us": 50000.0, "errors": 7.0, "first_error": "status 507",
 		"flushes_per_operation": 1.0, "of_baseline": 0.05,
 	} {

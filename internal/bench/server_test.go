@@ -44,16 +44,16 @@ func listen(t *testing.T, name string, handler http.Handler) *Server {
 }
 
 func TestOperations(t *testing.T) {
-	daemon, stored := serve(t, DaemonName)
-	of := &subject{Target: daemon, corpus: NewCorpus()}
+	daemon, stored := serve(t, daemonName)
+	of := &subject{Target: daemon, corpus: newCorpus()}
 	if err := of.fill(t.Context(), 19); err != nil {
 		t.Fatal(err)
 	}
 	if of.sagas != 19 || stored() != 190 {
 		t.Fatalf("filled with %d sagas, %d snapshots", of.sagas, stored())
 	}
-	ceiling := listen(t, CeilingName, NewCeiling())
-	top := &subject{Target: ceiling, corpus: NewCorpus(), sagas: 19}
+	ceiling := listen(t, ceilingName, NewCeiling())
+	top := &subject{Target: ceiling, corpus: newCorpus(), sagas: 19}
 	never := func() int64 { return -1 }
 	failed, err := runCell(t.Context(), 1, limits{patience, 10}, never, top.connector(Get))
 	if err != nil || failed.Errors != 10 || !strings.Contains(failed.FirstError.Error(), "status 404 instead of 200") {
@@ -102,12 +102,12 @@ func TestCeilingRoutesAsTheDaemon(t *testing.T) {
 		}
 	}
 
-	daemon, _ := serve(t, DaemonName)
-	of := &subject{Target: daemon, corpus: NewCorpus()}
+	daemon, _ := serve(t, daemonName)
+	of := &subject{Target: daemon, corpus: newCorpus()}
 	if err := of.fill(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	ceiling := listen(t, CeilingName, NewCeiling())
+	ceiling := listen(t, ceilingName, NewCeiling())
 	if err := ceiling.teach(t.Context(), of); err != nil {
 		t.Fatal(err)
 	}
