@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store"
 	"snapshotd/internal/store/catalog"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	epoch         = saga.At(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
