@@ -3,9 +3,11 @@
 package faults
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -32,14 +34,7 @@ func TestDiskFullToTheLastBlock(t *testing.T) {
 	d := start.start(t)
 	kept := l.fill(t, d, 60_000)
 	l.fill(t, d, 3000)
-	file, err := os.Create(filepath.Join(v.mount, "the rest"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for block := make([]byte, 4096); err == nil; {
-		_, err = file.Write(block)
-	}
-	file.Close()
+	v.fillBlocks()
 	serveWhileFull(t, l, d, kept, 3000)
 	endsWell(t, row, l, d, start)
 }
@@ -67,6 +62,109 @@ func TestNoInodes(t *testing.T) {
 	kept := l.fill(t, d, 100)
 	serveWhileFull(t, l, d, kept, 100)
 	endsWell(t, row, l, d, launch{dir: v.dir()})
+}
+
+// What was killed on a full disk starts again: for the files that are there, its log needs
+// no room. It is killed with deletions and a save in its log, unless a checkpoint came
+// between; then once more.
+func TestKilledOnAFullDisk(t *testing.T) {
+	const some = 12 // more than what ext4 keeps for root
+	for _, full := range []struct {
+		name   string
+		volume func(*testing.T) *volume
+		size   int // of the documents that fill it
+		last   int // of one more that is saved in the place of another
+		fill   func(*volume)
+	}{
+		{"no inodes, killed, started again", func(t *testing.T) *volume { return newVolume(t, "ext4", 48, "-N", "192") },
+			100, 100, (*volume).fillInodes},
+		{"full to the last block, killed, started again", func(t *testing.T) *volume { return newSmallVolume(t, "ext4", 8) },
+			60_000, 3000, (*volume).fillBlocks},
+	} {
+		t.Run(full.name, func(t *testing.T) {
+			row := newTally(t, full.name)
+			v := full.volume(t)
+			for range 40 { // inodes for makeRoom
+				v.filling().Close()
+			}
+			l := newLedger(nil)
+			start := launch{dir: v.dir(), args: []string{"--min-free=1"}}
+			d := start.start(t)
+			kept := l.fill(t, d, full.size)
+			for replayed := false; !replayed && len(kept) > 2*some; kept = kept[some:] {
+				for _, x := range kept[:some] {
+					c, _ := l.asking(x, 0)
+					d.expect(http.StatusNoContent, "", "DELETE", x.path(), nil)
+					l.acknowledge(c)
+				}
+				l.saves(t, d, full.last)
+				full.fill(v)
+				d.kill()
+				d = start.start(t)
+				row.cuts++
+				f := l.check(d, never-1)
+				f.wrong = nil // indexes that find no room are tried again and again
+				row.enter(t, f)
+				replayed = strings.Contains(d.log.String(), "the log has been replayed")
+			}
+			refused := newSnapshot(newID(), full.size)
+			d.expect(http.StatusInsufficientStorage, "no_space", "PUT", refused.path(), refused.document())
+			d.kill()
+			v.makeRoom()
+			endsWell(t, row, l, start.start(t), start)
+		})
+	}
+}
+
+// fillBlocks leaves no block free.
+func (v *volume) fillBlocks() {
+	v.t.Helper()
+	file := v.filling()
+	defer file.Close()
+	var err error
+	for block := make([]byte, 4096); err == nil; {
+		_, err = file.Write(block)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		v.t.Fatal(err)
+	}
+}
+
+// fillInodes leaves no room for another file.
+func (v *volume) fillInodes() {
+	v.t.Helper()
+	for {
+		file, err := os.CreateTemp(v.mount, "filling-")
+		if errors.Is(err, unix.ENOSPC) {
+			return
+		}
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		file.Close()
+	}
+}
+
+// filling makes a file that is there until makeRoom.
+func (v *volume) filling() *os.File {
+	v.t.Helper()
+	file, err := os.CreateTemp(v.mount, "filling-")
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return file
+}
+
+// makeRoom undoes fillBlocks and fillInodes.
+func (v *volume) makeRoom() {
+	v.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(v.mount, "filling-*"))
+	for _, path := range paths {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
 }
 
 // A filesystem in a sparse file on a full disk takes writes and finds out later

@@ -73,6 +73,38 @@ func (d *disk) replace(tmp, name string) error {
 	return d.inDirectory(name, func(path string) error { return d.fs.Rename(tmp, path) })
 }
 
+// rewrite has a file hold the bytes, and a later sync bring them to the disk. Even one
+// that is the same already is written again: after a failed sync it may read well from the
+// page cache alone, and be lost with that. It is made anew, and where there is no room
+// for that, what is the same is overwritten.
+func (d *disk) rewrite(name string, data []byte, same bool) error {
+	tmp, _, err := d.temporary(data, false)
+	if err == nil {
+		return d.replace(tmp, name)
+	}
+	if same && isNoSpace(err) {
+		err = d.overwrite(d.path(name), data)
+	}
+	return err
+}
+
+// overwrite writes the bytes that a file holds over themselves, which takes neither a file
+// nor a block. Its time of modification, by which indexes know it, stays.
+func (d *disk) overwrite(path string, data []byte) error {
+	f, err := d.fs.Open(path)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.WriteAt(data, 0)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return d.fs.Chtimes(path, info.ModTime())
+}
+
 func (d *disk) inDirectory(name string, rename func(path string) error) error {
 	path := d.path(name)
 	err := rename(path)

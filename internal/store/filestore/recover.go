@@ -92,14 +92,8 @@ func (s *Store) replay(records [][]byte) (restored int, err error) {
 		s.disk.touch(name)
 		switch w.change {
 		case changeWrite:
-			// Even a file that reads well is written again: after a failed sync it may do
-			// so from the page cache alone, and be lost with that.
 			kept := same(path, w.data)
-			tmp, _, err := s.disk.temporary(w.data, false)
-			if err == nil {
-				err = s.disk.replace(tmp, name)
-			}
-			if err != nil {
+			if err := s.disk.rewrite(name, w.data, kept); err != nil {
 				return restored, err
 			}
 			if !kept {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // An FS changes files. Paths are absolute. Errors wrap those of the operating
@@ -26,6 +27,8 @@ type FS interface {
 	Remove(path string) error
 	// Mkdir makes a directory of exactly this mode; fs.ErrExist if it is there.
 	Mkdir(path string, mode fs.FileMode) error
+	// Chtimes sets when a file was last modified.
+	Chtimes(path string, modified time.Time) error
 	// SyncDir brings the names in a directory to stable storage.
 	SyncDir(path string) error
 	// SyncAll brings everything written so far to the filesystem that holds path to
@@ -89,6 +92,10 @@ func (OS) Mkdir(path string, mode fs.FileMode) error {
 		return err
 	}
 	return os.Chmod(path, mode)
+}
+
+func (OS) Chtimes(path string, modified time.Time) error {
+	return os.Chtimes(path, time.Time{}, modified)
 }
 
 func (OS) SyncDir(path string) error {

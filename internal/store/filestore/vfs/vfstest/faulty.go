@@ -3,6 +3,7 @@ package vfstest
 import (
 	"io/fs"
 	"sync"
+	"time"
 
 	"snapshotd/internal/store/filestore/vfs"
 )
@@ -131,6 +132,11 @@ func (f *Faulty) Remove(path string) error {
 // Mkdir fails or makes.
 func (f *Faulty) Mkdir(path string, mode fs.FileMode) error {
 	return f.do(Mkdir, path, func() error { return f.below.Mkdir(path, mode) })
+}
+
+// Chtimes fails or sets the time.
+func (f *Faulty) Chtimes(path string, modified time.Time) error {
+	return f.do(Chtimes, path, func() error { return f.below.Chtimes(path, modified) })
 }
 
 // SyncDir fails or syncs.

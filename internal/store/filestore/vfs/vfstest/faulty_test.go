@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"snapshotd/internal/store/filestore/vfs"
 	"snapshotd/internal/store/filestore/vfs/vfstest"
@@ -46,6 +47,7 @@ func each(t *testing.T, fs vfs.FS, dir string) (failed []vfstest.Op) {
 	try(vfstest.RenameNew, fs.RenameNew(path("b"), path("fresh")))
 	try(vfstest.Remove, fs.Remove(path("c")))
 	try(vfstest.Mkdir, fs.Mkdir(path("dir"), 0o700))
+	try(vfstest.Chtimes, fs.Chtimes(dir, time.Unix(1, 0)))
 	try(vfstest.SyncDir, fs.SyncDir(dir))
 	try(vfstest.SyncAll, fs.SyncAll(dir))
 	return failed

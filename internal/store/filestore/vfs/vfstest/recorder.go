@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"snapshotd/internal/store/filestore/vfs"
 )
@@ -231,6 +232,12 @@ func (r *Recorder) Mkdir(path string, mode fs.FileMode) error {
 	return r.step(Mkdir, func() error { return r.below.Mkdir(path, mode) }, func() {
 		r.name(r.edit(path, &node{mode: mode | fs.ModeDir, names: map[string]*node{}, stable: map[string]*node{}}))
 	}, nil)
+}
+
+// Chtimes sets a file's time, which is not recorded: as far as Stat has told it, it
+// survives.
+func (r *Recorder) Chtimes(path string, modified time.Time) error {
+	return r.step(Chtimes, func() error { return r.below.Chtimes(path, modified) }, func() {}, nil)
 }
 
 // SyncDir makes a directory's names stable.

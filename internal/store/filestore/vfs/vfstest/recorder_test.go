@@ -229,7 +229,7 @@ func TestNothingHappensAfterTheCut(t *testing.T) {
 	if !d.Cut() {
 		t.Error("the power is on")
 	}
-	if failed := each(t, d, d.dir); len(failed) != 8 {
+	if failed := each(t, d, d.dir); len(failed) != 9 {
 		t.Errorf("after the cut, failed are %v", failed)
 	}
 	d.left(1, files{"old": "old", "one/": ""})

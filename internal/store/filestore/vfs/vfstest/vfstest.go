@@ -26,12 +26,13 @@ const (
 	RenameNew Op = "rename-new"
 	Remove    Op = "remove"
 	Mkdir     Op = "mkdir"
+	Chtimes   Op = "chtimes"
 	SyncDir   Op = "sync-dir"
 	SyncAll   Op = "sync-all"
 )
 
 // Ops are all of them.
-var Ops = []Op{Create, Open, Write, WriteAt, Sync, Stat, Close, Rename, RenameNew, Remove, Mkdir, SyncDir, SyncAll}
+var Ops = []Op{Create, Open, Write, WriteAt, Sync, Stat, Close, Rename, RenameNew, Remove, Mkdir, Chtimes, SyncDir, SyncAll}
 
 // changes reports whether the operation can change what a power cut leaves.
 func (op Op) changes() bool { return op != Open && op != Stat && op != Close }
