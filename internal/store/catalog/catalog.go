@@ -3,7 +3,7 @@
 // stores that hold their documents elsewhere. It knows no files; a store leaves
 // with each record the few facts it needs to find its document again.
 //
-// An entry takes about 150 bytes, all told, at ten to a saga. Snapshots and sagas have
+// A snapshot takes about 160 bytes of the heap, all told, at ten to a saga. Snapshots and sagas have
 // numbers, and almost nothing is a pointer, so that the garbage collector has little to
 // look at. Saves and deletes cost O(log n), a page O(log n) and what it passes over,
 // which is a nanosecond for each snapshot and far less where many in a row are of no
