@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ import (
 // A counting store counts what is read of the documents that it finds by their ids.
 type counting struct {
 	store.Store
-	read int
+	read atomic.Int64
 }
 
 func (c *counting) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
@@ -40,19 +41,19 @@ func (c *counting) Get(ctx context.Context, id uuid.UUID) (*store.Item, error) {
 
 type counted struct {
 	io.ReadCloser
-	read *int
+	read *atomic.Int64
 }
 
 func (c counted) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	*c.read += n
+	c.read.Add(int64(n))
 	return n, err
 }
 
 // A document too large to be kept is not read to tell a client that it has it: its
 // hash is kept, for as long as the file is as it was.
 func TestConditionalGetOfLargeDocuments(t *testing.T) {
-	for _, size := range []int{600 << 10, 1300 << 10} {
+	for _, size := range []int{600 << 10, 1100 << 10} {
 		for _, compress := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d KiB, compressed %v", size>>10, compress), func(t *testing.T) {
 				dir := t.TempDir()
@@ -65,14 +66,15 @@ func TestConditionalGetOfLargeDocuments(t *testing.T) {
 				tags := map[string]string{}
 				for _, accepted := range []string{"", "gzip", "zstd"} {
 					tag := w.get(path, "Accept-Encoding", accepted).is(200).header.Get("ETag")
-					tags[accepted], c.read = tag, 0
+					tags[accepted] = tag
+					c.read.Store(0)
 					w.get(path, "Accept-Encoding", accepted, "If-None-Match", tag).is(304).has("ETag", tag).has("Content-Encoding", "")
 					w.do("HEAD", path, "", "Accept-Encoding", accepted, "If-None-Match", tag).is(304).has("ETag", tag)
-					if c.read > 0 {
-						t.Errorf("%q: %d bytes were read", accepted, c.read)
+					if n := c.read.Load(); n > 0 {
+						t.Errorf("%q: %d bytes were read", accepted, n)
 					}
-					w.get(path, "Accept-Encoding", accepted, "If-None-Match", `"x"`).is(200).has("ETag", tag)
 				}
+				w.get(path, "If-None-Match", `"x"`).is(200).has("ETag", tags[""])
 				w.get(path, "If-None-Match", tags[""]).is(304)
 
 				other := strings.Replace(text, text[size/2:], strings.Repeat("0", size-size/2), 1)
