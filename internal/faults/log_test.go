@@ -39,6 +39,14 @@ func TestDamagedLog(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "notes.txt is no segment of the log", true},
+		{"a segment of another log beside it", func(t *testing.T, s *segment) {
+			foreign := anotherLog(t)
+			if err := os.WriteFile(filepath.Join(filepath.Dir(s.path), "00000077.log"), foreign.text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "00000077.log is a segment of another log", true},
+		{"a segment of another log in its place", func(t *testing.T, s *segment) { s.text = anotherLog(t).text },
+			"is a segment of another log", false},
 	} {
 		t.Run(damage.name, func(t *testing.T) {
 			row := newTally(t, "damaged log")
@@ -78,6 +86,21 @@ func TestDamagedLog(t *testing.T) {
 			endsWell(t, row, l, start.start(t), start)
 		})
 	}
+}
+
+// anotherLog is the segment of a daemon that has been stopped: it says that more is settled
+// than other logs hold.
+func anotherLog(t *testing.T) *segment {
+	t.Helper()
+	start := launch{dir: filepath.Join(t.TempDir(), "another")}
+	d, l := start.start(t), newLedger(nil)
+	for range 40 {
+		l.saves(t, d, 1000)
+	}
+	if code := d.stop(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, &d.log)
+	}
+	return readSegment(t, start.dir)
 }
 
 // A segment is a file of the log.

@@ -28,6 +28,7 @@ const (
 type journal struct {
 	disk *disk
 	log  *wal.Log
+	id   wal.ID // of the log, as the directory remembers it; zero = it does not
 
 	// A change holds applying for reading from before its record is appended until
 	// its files are in place; so while a checkpoint holds it, every record's files are.

@@ -18,13 +18,15 @@ import (
 	"snapshotd/internal/saga"
 	"snapshotd/internal/store/catalog"
 	"snapshotd/internal/store/filestore/vfs"
+	"snapshotd/internal/store/filestore/wal"
 )
 
 // formatVersion is that of the directory as layout draws it.
 const formatVersion = 1
 
 type format struct {
-	Version int `json:"format"`
+	Version int    `json:"format"`
+	Log     wal.ID `json:"log,omitzero"` // whose segments are those of this directory
 }
 
 // Open takes the directory for this process, removes what a crash left behind, and
@@ -173,8 +175,10 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	if !known {
-		if err := s.writeFormat(); err != nil {
-			return err
+		if s.journal.log == nil { // else the log's identity has been written, and this with it
+			if err := s.writeFormat(); err != nil {
+				return err
+			}
 		}
 		found, _ := s.catalog.List(&saga.Query{Limit: 1})
 		s.first = len(found) > 0
@@ -184,13 +188,13 @@ func (s *Store) load(ctx context.Context) error {
 }
 
 func (s *Store) writeFormat() error {
-	text, _ := json.Marshal(format{Version: formatVersion})
+	text, _ := json.Marshal(format{Version: formatVersion, Log: s.journal.id})
 	tmp, _, err := s.disk.temporary(append(text, '\n'), true)
 	if err != nil {
 		return err
 	}
 	if err := s.disk.fs.Rename(tmp, s.disk.format()); err != nil {
-		return err
+		return errors.Join(err, s.disk.remove(tmp))
 	}
 	return s.disk.syncDir(s.disk.own())
 }
@@ -198,7 +202,11 @@ func (s *Store) writeFormat() error {
 // errOtherFormat is that of a directory that another version has made.
 var errOtherFormat = errors.New("the directory has another format")
 
-// readFormat reports whether we have opened the directory before.
+// errBadFormat is that of a format that is not spelled as one.
+var errBadFormat = errors.New("it cannot be read")
+
+// readFormat reports whether we have opened the directory before, and notes which log is
+// its own.
 func (s *Store) readFormat() (known bool, err error) {
 	text, _, _, err := read(s.disk.format())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -209,11 +217,12 @@ func (s *Store) readFormat() (known bool, err error) {
 	}
 	var f format
 	if err := json.Unmarshal(text, &f); err != nil {
-		return false, fmt.Errorf("%s: %w", s.disk.format(), err)
+		return false, fmt.Errorf("%s: %w: %w", s.disk.format(), errBadFormat, err)
 	}
 	if f.Version != formatVersion {
 		return false, fmt.Errorf("%s: %w: it is of format %d, and this version knows only %d", s.disk.format(), errOtherFormat, f.Version, formatVersion)
 	}
+	s.journal.id = f.Log
 	return true, nil
 }
 

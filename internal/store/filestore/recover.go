@@ -17,7 +17,7 @@ import (
 // recoverLog brings the files up to what the log has acknowledged, and starts the
 // log anew. It may be cut off and done again at any point.
 func (s *Store) recoverLog() error {
-	found, err := wal.Recover(s.disk.log())
+	found, err := wal.Recover(s.disk.log(), s.journal.id)
 	if err != nil {
 		return err
 	}
@@ -50,24 +50,56 @@ func (s *Store) recoverLog() error {
 			return err
 		}
 	}
-	if !s.cfg.Relaxed || len(found.Records) > 0 {
-		s.journal.log = wal.New(wal.Config{
-			FS: s.disk.fs, Dir: s.disk.log(), Mode: s.disk.fileMode,
-			SegmentSize: s.segmentSize(), Segments: segmentsAhead,
-			Synced: func(took time.Duration) { s.cfg.Observer.Synced("log", took) },
-			Filled: s.journal.nudge,
-			Failed: s.stopWriting,
-		}, found)
-	}
 	if len(found.Records) > 0 {
+		s.journal.log = s.newLog(found)
 		if err := s.journal.log.Release(s.journal.log.Next()); err != nil {
 			return err
 		}
 	}
+	return s.continueLog(found)
+}
+
+// continueLog goes on with a log that has been settled, unless it has no identity: then
+// another one is begun.
+func (s *Store) continueLog(found *wal.Found) error {
 	if s.cfg.Relaxed {
-		return s.dropLog(found.Last())
+		return s.dropLog()
+	}
+	if s.journal.id == (wal.ID{}) {
+		if err := s.dropLog(); err != nil {
+			return err
+		}
+		if err := s.identify(); err != nil {
+			return err
+		}
+		found = &wal.Found{}
+	}
+	if s.journal.log == nil {
+		s.journal.log = s.newLog(found)
 	}
 	return nil
+}
+
+// identify chooses the identity of the log that is begun, and has the directory remember it
+// before there is a segment. Without room for that, the next start begins another one.
+func (s *Store) identify() error {
+	s.journal.id = wal.NewID()
+	err := s.writeFormat()
+	if isNoSpace(err) && !isSyncFailure(err) {
+		s.log.Warn("there is no room to note which log is ours; the next start tries again", "err", err)
+		return nil
+	}
+	return err
+}
+
+func (s *Store) newLog(found *wal.Found) *wal.Log {
+	return wal.New(wal.Config{
+		FS: s.disk.fs, Dir: s.disk.log(), ID: s.journal.id, Mode: s.disk.fileMode,
+		SegmentSize: s.segmentSize(), Segments: segmentsAhead,
+		Synced: func(took time.Duration) { s.cfg.Observer.Synced("log", took) },
+		Filled: s.journal.nudge,
+		Failed: s.stopWriting,
+	}, found)
 }
 
 func (s *Store) segmentSize() int64 {
@@ -166,18 +198,23 @@ func (s *Store) quarantineLog() (*wal.Found, error) {
 }
 
 // dropLog removes a log that has been settled and is not to be continued; the file that
-// says so goes last.
-func (s *Store) dropLog(last string) error {
+// says so goes last. It is looked for again, for settling may have written to another one.
+func (s *Store) dropLog() error {
 	if log := s.journal.log; log != nil {
 		s.journal.log = nil
 		if err := log.Close(); err != nil {
 			return err
 		}
 	}
+	found, err := wal.Recover(s.disk.log(), s.journal.id)
+	if err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(s.disk.log())
 	if err != nil {
 		return err
 	}
+	last := found.Last()
 	for _, e := range entries {
 		if path := filepath.Join(s.disk.log(), e.Name()); path != last {
 			if err := s.disk.remove(path); err != nil {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -138,6 +140,102 @@ func TestSweepCrashesOfReplayOnAFullDisk(t *testing.T) {
 				w.end(watchdog)
 			}
 		})
+	}
+}
+
+// A segment that another store's log was made of is damage: it is named and put aside,
+// and hides nothing that our log has acknowledged. The store keeps working.
+func TestASegmentOfAnotherLog(t *testing.T) {
+	dir := scratch(t)
+	other, w := newWorld(t, dir, "the other", nil), newWorld(t, dir, "ours", nil)
+	defer other.end(other.watch())
+	defer w.end(w.watch())
+	(&operation{killed: true, before: func(w *world) {
+		for n := range 30 {
+			w.put(aSnapshot(sagaOf(3), 30+n))
+		}
+		w.checkpoint()
+		w.put(aSnapshot(sagaOf(3), 60))
+	}}).prepare(other)
+	(&operation{killed: true, before: some(1, 2)}).prepare(w)
+	if err := os.RemoveAll(filepath.Join(w.cfg.BasePath, "snapshots", sagaOf(1).String())); err != nil {
+		t.Fatal(err)
+	}
+	segments, _ := filepath.Glob(filepath.Join(other.cfg.BasePath, ".snapshotd", "log", "*"))
+	for i, path := range segments {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lay(t, w.cfg.BasePath, map[string]string{fmt.Sprintf(".snapshotd/log/%08d.log", 77+i): string(text)})
+	}
+	r := verify(t, w.cfg.BasePath, false)
+	if !slices.ContainsFunc(r.Findings, func(f filestore.Finding) bool {
+		return f.Kind == filestore.KindLog && strings.Contains(f.Detail, "00000077.log is a segment of another log")
+	}) {
+		t.Errorf("found: %+v", r.Findings)
+	}
+	w.errs.take()
+	w.cfg.FS = vfs.OS{}
+	for _, damaged := range []bool{true, false} {
+		if err := w.open(); err != nil {
+			t.Fatal(err)
+		}
+		w.check(w.store, "after the start", false)
+		if said := w.errs.take(); strings.Contains(said, "00000077.log is a segment of another log") != damaged {
+			t.Errorf("it says %q", said)
+		}
+		if err := w.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if aside, _ := filepath.Glob(filepath.Join(w.cfg.BasePath, ".snapshotd", "quarantine", "log-*", "*")); len(aside) <= len(segments) {
+		t.Errorf("put aside: %v", aside)
+	}
+}
+
+// forgetLog takes the identity of the log out of the directory, as an earlier version
+// would have left it.
+func (w *world) forgetLog() {
+	f, err := w.disk.Open(filepath.Join(w.cfg.BasePath, ".snapshotd", "format"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte(`{"format":1                 }`), 0)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// A directory that does not say which log is its own has the one that is there replayed,
+// and begins another, which it remembers.
+func TestALogWithoutIdentityBeginsAnew(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		w := newWorld(t, scratch(t), fmt.Sprint("killed ", killed), nil)
+		defer w.end(w.watch())
+		(&operation{before: everything, start: true, killed: killed}).prepare(w)
+		w.forgetLog()
+		var formats [2]string
+		for i := range formats {
+			w.errs.take()
+			if err := w.open(); err != nil {
+				t.Fatal(err)
+			}
+			if said := w.errs.take(); said != "" {
+				t.Errorf("it says %s", said)
+			}
+			w.check(w.store, "after the start", false)
+			w.put(aSnapshot(sagaOf(7), 70+i))
+			w.kill()
+			text, err := os.ReadFile(filepath.Join(w.cfg.BasePath, ".snapshotd", "format"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			formats[i] = string(text)
+		}
+		if formats[0] != formats[1] || !strings.Contains(formats[0], `"log":"`) {
+			t.Errorf("the directory says %q", formats)
+		}
 	}
 }
 

@@ -66,7 +66,8 @@ type operation struct {
 	under  func(*world) // on a store that is open, unless start
 	start  bool         // the store is closed before, or killed if it is not
 	killed bool
-	noisy  bool // the log may tell of errors
+	last   func(*world) // on the directory, when the store is closed or killed
+	noisy  bool         // the log may tell of errors
 }
 
 func some(n ...int) func(*world) {
@@ -168,6 +169,8 @@ var operations = []operation{
 		everything(w)
 		os.WriteFile(filepath.Join(w.cfg.BasePath, ".snapshotd", "log", "foreign"), []byte("foreign"), 0o600)
 	}},
+	{name: "open what was closed without an identity", start: true, before: everything, last: (*world).forgetLog},
+	{name: "open what was killed without an identity", start: true, killed: true, before: everything, last: (*world).forgetLog},
 	{name: "open relaxed what was full", start: true, killed: true, before: func(w *world) { everything(w); w.checkpoint(); everythingGone(w); w.cfg.Relaxed = true }},
 }
 
@@ -201,6 +204,9 @@ func (o *operation) prepare(w *world) {
 		if err := w.close(); err != nil {
 			w.errorf("close: %v", err)
 		}
+	}
+	if o.last != nil {
+		o.last(w)
 	}
 }
 

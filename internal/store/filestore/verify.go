@@ -3,7 +3,6 @@ package filestore
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -248,13 +247,11 @@ func (v *verifier) foundBad(kind Kind, path string, why error) {
 // checkFormat reports whether the directory is one that we know.
 func (v *verifier) checkFormat() (known bool, err error) {
 	_, err = v.readFormat()
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, errOtherFormat):
 		v.found(KindFormat, v.disk.format(), err.Error(), "", nil)
 		return false, nil
-	case errors.As(err, &syntax), errors.As(err, &kind):
+	case errors.Is(err, errBadFormat):
 		v.found(KindFormat, v.disk.format(), err.Error(), toQuarantine+" and write it again", func() error {
 			if err := v.makeDirectories(); err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 // checkLog compares the files with what the log says of them. When it repairs, the
 // log is settled before anything else is: it would be replayed over that.
 func (v *verifier) checkLog(context.Context) error {
-	found, err := wal.Recover(v.disk.log())
+	found, err := wal.Recover(v.disk.log(), v.journal.id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -97,7 +97,7 @@ func clone(t *testing.T, from string) (to string) {
 
 func unsettled(t *testing.T, logDir string) int {
 	t.Helper()
-	found, err := wal.Recover(logDir)
+	found, err := wal.Recover(logDir, wal.ID{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,9 +43,10 @@ func (f *Found) Last() string {
 	return f.active.path
 }
 
-// Recover reads the log in a directory. It changes nothing, so it may be repeated
-// until the records have been settled.
-func Recover(dir string) (*Found, error) {
+// Recover reads the log of this ID in a directory: segments of others are damage. Without
+// an ID all are taken. It changes nothing, so it may be repeated until the records have
+// been settled.
+func Recover(dir string, id ID) (*Found, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -73,6 +74,10 @@ func Recover(dir string) (*Found, error) {
 			continue
 		}
 		s := &segment{path: path, size: int64(len(text)), offset: segmentHead, key: [8]byte(text[len(magic):segmentHead])}
+		if id != (ID{}) && ID(s.key[:len(id)]) != id {
+			found.Damage = append(found.Damage, path+" is a segment of another log")
+			continue
+		}
 		here := scan(s, text)
 		frames = append(frames, here...)
 		if a := found.active; a != nil && (len(here) == 0 || a.last > s.last) {

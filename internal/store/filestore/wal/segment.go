@@ -109,6 +109,9 @@ func (l *Log) make() (*segment, error) {
 	}
 	s := &segment{path: path, file: f, size: l.cfg.SegmentSize, offset: segmentHead}
 	_, _ = rand.Read(s.key[:]) // it never fails
+	if l.cfg.ID != (ID{}) {
+		copy(s.key[:], l.cfg.ID[:])
+	}
 	_, err = f.Write(append([]byte(magic), s.key[:]...))
 	for left := s.size - segmentHead; left > 0 && err == nil; {
 		var n int

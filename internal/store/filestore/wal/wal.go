@@ -3,8 +3,8 @@
 //
 // The log is a set of segment files, filled with zeros when they are made and
 // overwritten in place ever after, so that a commit moves no metadata. A segment
-// starts with "sdwal\x00\x00\x01" and 8 random bytes, its key. What is committed at
-// once is a frame (all numbers little endian):
+// starts with "sdwal\x00\x00\x01" and 8 bytes, its key: the ID of the log, and 4 that
+// are random. What is committed at once is a frame (all numbers little endian):
 //
 //	 0  8  the segment's key, so that nobody can plant a frame in a record
 //	 8  8  index: of the frame, one more than that of the frame before
@@ -65,6 +65,7 @@ func (e *FullError) Unwrap() error { return e.Err }
 type Config struct {
 	FS          vfs.FS
 	Dir         string
+	ID          ID                       // that new segments carry; zero = each has another one
 	Mode        fs.FileMode              // of segment files
 	SegmentSize int64                    // of new segments, in bytes
 	Segments    int                      // how many are filled before Admit has callers wait

@@ -28,7 +28,7 @@ func config(dir string, size int64) wal.Config {
 
 func recovered(t *testing.T, dir string) *wal.Found {
 	t.Helper()
-	found, err := wal.Recover(dir)
+	found, err := wal.Recover(dir, wal.ID{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,15 +295,90 @@ func TestPlantedFrame(t *testing.T) {
 	expect(t, recovered(t, dir), "first")
 }
 
+// identified opens the log of this ID.
+func identified(t *testing.T, dir string, id wal.ID) *wal.Log {
+	t.Helper()
+	found, err := wal.Recover(dir, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(dir, 4096)
+	cfg.ID = id
+	return wal.New(cfg, found)
+}
+
+// A segment of another log is damage, and whatever its frames say of what is settled, ours
+// are recovered. Who does not know which log is his takes all.
+func TestASegmentOfAnotherLog(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	ours, theirs := wal.NewID(), wal.NewID()
+	for range 2 { // what is continued keeps its identity
+		l := identified(t, other, theirs)
+		write(t, l, numbered(100, 200)...)
+		if err := l.Release(l.Next()); err != nil {
+			t.Fatal(err)
+		}
+		write(t, l, "theirs")
+		closed(t, l)
+	}
+	l := identified(t, dir, ours)
+	write(t, l, numbered(0, 100)...)
+	closed(t, l)
+	_, data, _ := segment(t, other, "theirs")
+	alien := filepath.Join(dir, "00000077.log")
+	if err := os.WriteFile(alien, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, err := wal.Recover(dir, ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, found, numbered(0, 100)...)
+	if want := alien + " is a segment of another log"; len(found.Damage) != 1 || found.Damage[0] != want {
+		t.Errorf("damage %q, want %q", found.Damage, want)
+	}
+	if found = recovered(t, dir); len(found.Damage) > 0 {
+		t.Errorf("without an ID: damage %q", found.Damage)
+	}
+}
+
+func TestID(t *testing.T) {
+	id := wal.NewID()
+	text, err := id.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read wal.ID
+	if err := read.UnmarshalText(text); err != nil || read != id || len(text) != 8 {
+		t.Errorf("%v is %s, which reads %v, %v", id, text, read, err)
+	}
+	for _, bad := range []string{"", "0a0b0c", "0a0b0c0d0e", "0a0b0c0x"} {
+		if err := new(wal.ID).UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is taken for an ID", bad)
+		}
+	}
+}
+
 func FuzzRecover(f *testing.F) {
-	f.Add([]byte("sdwal\x00\x00\x01keykeykey"))
+	const head = "sdwal\x00\x00\x01"
+	f.Add([]byte(head + "keykeykey"))
+	f.Add([]byte(head + "ours1234" + "ours1234" + strings.Repeat("\x00", 24)))
+	f.Add([]byte(head + "them1234" + "them1234" + strings.Repeat("\x00", 24)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "00000001.log"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := wal.Recover(dir); err != nil {
+		all, err := wal.Recover(dir, wal.ID{})
+		if err != nil {
 			t.Fatal(err)
+		}
+		ours, err := wal.Recover(dir, wal.ID([]byte("ours")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ours.Records) > len(all.Records) {
+			t.Fatalf("%d records with an ID, %d without", len(ours.Records), len(all.Records))
 		}
 	})
 }
@@ -312,7 +387,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			dir := b.TempDir()
-			found, err := wal.Recover(dir)
+			found, err := wal.Recover(dir, wal.ID{})
 			if err != nil {
 				b.Fatal(err)
 			}
