@@ -53,7 +53,7 @@ func (c counted) Read(p []byte) (int, error) {
 // A document too large to be kept is not read to tell a client that it has it: its
 // hash is kept, for as long as the file is as it was.
 func TestConditionalGetOfLargeDocuments(t *testing.T) {
-	for _, size := range []int{600 << 10, 1100 << 10} {
+	for _, size := range []int{300 << 10, 1040 << 10} {
 		for _, compress := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d KiB, compressed %v", size>>10, compress), func(t *testing.T) {
 				dir := t.TempDir()
