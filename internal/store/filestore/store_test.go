@@ -2,6 +2,7 @@ package filestore_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,7 +18,13 @@ import (
 	"snapshotd/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// go test would look for each of the files that were opened, a million or so, to know
+	// whether it may keep the result: that takes longer than the tests.
+	flag.Parse()
+	_ = flag.Set("test.testlogfile", "")
+	goleak.VerifyTestMain(m)
+}
 
 func TestConformance(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { storetest.Run(t, newHarness(t.TempDir(), vfs.OS{}, false)) })
