@@ -251,7 +251,7 @@ func listenOn(ctx context.Context, option string, at address) (net.Listener, err
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	return api.Joining(listener), nil
+	return api.Cork(listener), nil
 }
 
 func (d *daemon) serveOn(listener net.Listener) error {

@@ -39,7 +39,7 @@ func newRemote(target, token string) *remote {
 }
 
 // get answers what is there. Only a status other than 200, 404 and 500 is an error.
-func (r *remote) get(ctx context.Context, path string) (status int, body []byte, err error) {
+func (r *remote) get(ctx context.Context, path string) (int, []byte, error) {
 	for try := 1; ; try++ {
 		status, wait, body, err := r.once(ctx, path)
 		if err != nil {

@@ -94,7 +94,7 @@ func newWorld(t *testing.T, s store.Store, options ...func(*api.Config)) *world 
 	})
 	w.server.Serve(w.archive)
 	ts := httptest.NewUnstartedServer(w.server)
-	ts.Listener, ts.Config.ConnContext = api.Joining(ts.Listener), api.ConnContext
+	ts.Listener, ts.Config.ConnContext = api.Cork(ts.Listener), api.ConnContext
 	ts.Start()
 	t.Cleanup(ts.Close)
 	w.url = ts.URL

@@ -59,7 +59,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			Context: r.Context(), id: r.Header.Get("X-Request-Id"), route: "other",
 			answer: recorder{ResponseWriter: w, head: r.Method == http.MethodHead},
 		}
-		e.answer.conn, _ = r.Context().Value(joiningKey{}).(*joiningConn)
+		e.answer.conn, _ = r.Context().Value(corkedKey{}).(*corkedConn)
 		if !isRequestID(e.id) {
 			e.id = s.cfg.NewRequestID()
 		}
@@ -147,7 +147,7 @@ func remoteHost(r *http.Request) string {
 // A recorder remembers what went out.
 type recorder struct {
 	http.ResponseWriter
-	conn   *joiningConn
+	conn   *corkedConn
 	head   bool // the body is left out
 	status int
 	bytes  int64
@@ -164,9 +164,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	r.conn.join(true)
+	r.conn.cork(true)
 	n, err := r.ResponseWriter.Write(b)
-	r.conn.join(false)
+	r.conn.cork(false)
 	if !r.head {
 		r.bytes += int64(n)
 	}

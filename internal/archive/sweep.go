@@ -85,7 +85,8 @@ func (a *Archive) sweep(ctx context.Context, reason string, sel *store.Selection
 			}
 		}
 		// What was gone already is not counted, but there is less left.
-		if d == nil || ctx.Err() != nil || d.Remaining == 0 || d.Count == 0 && d.Remaining >= left && d.Kept <= kept {
+		over := d == nil || ctx.Err() != nil || errors.Is(err, saga.ErrOutcomeUnknown) || errors.Is(err, saga.ErrDegraded)
+		if over || d.Remaining == 0 || d.Count == 0 && d.Remaining >= left && d.Kept <= kept {
 			a.swept(ctx, reason, sel, &total)
 			return total, err
 		}

@@ -267,3 +267,18 @@ func TestCleanUpGoesAroundWhatStays(t *testing.T) {
 	}
 	w.wantHeard("deleted expired 700", "cleaned up request error 700")
 }
+
+// Whether something was deleted is not known: a later answer must not deny it.
+func TestCleanUpEndsWithAnUnknownOutcome(t *testing.T) {
+	w := newWorld(t)
+	calls := 0
+	w.store.deleteMany = func(context.Context, *store.Selection) (*store.Deletion, error) {
+		if calls++; calls > 1 {
+			return &store.Deletion{Remaining: 5}, saga.ErrDegraded
+		}
+		return &store.Deletion{Count: 1, Remaining: 5}, saga.ErrOutcomeUnknown
+	}
+	if _, err := w.CleanUp(t.Context(), false); !errors.Is(err, saga.ErrOutcomeUnknown) || calls != 1 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+}

@@ -2,6 +2,7 @@ package filestore_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -279,5 +280,27 @@ func TestFoundByWhatHasChanged(t *testing.T) {
 	}
 	if page, err := s.List(t.Context(), &saga.Query{Filter: saga.Filter{Status: "completed"}, Limit: 1}); err != nil || len(page.Items) != 1 {
 		t.Error(page, err)
+	}
+}
+
+// A file that does not count beside another one of its id is not taken up, and thrown out,
+// again and again.
+func TestLosersStayUnread(t *testing.T) {
+	dir := lay(t, t.TempDir(), map[string]string{
+		"snapshots/" + sagaA + "/" + idA + ".json": document(idA, sagaA),
+		"snapshots/" + sagaB + "/" + idA + ".json": document(idA, sagaB, "2026-01-02", "2026-01-03"),
+	})
+	var log strings.Builder
+	s := open(t, filestore.Config{BasePath: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	defer s.Close()
+	before := log.String()
+	for range 3 {
+		page, err := s.List(t.Context(), &saga.Query{SagaID: uuid.NullUUID{UUID: uuid.MustParse(sagaA), Valid: true}, Limit: 10})
+		if err != nil || len(page.Items) != 0 || len(page.Unreadable) != 1 {
+			t.Errorf("%+v, %v", page, err)
+		}
+	}
+	if more := strings.TrimPrefix(log.String(), before); more != "" {
+		t.Errorf("logged:\n%s", more)
 	}
 }

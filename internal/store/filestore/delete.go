@@ -3,6 +3,7 @@ package filestore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/google/uuid"
@@ -28,11 +29,14 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) (*saga.Summary, error)
 	for _, u := range s.catalog.Unreadable(id) {
 		d.addUnreadable(u)
 	}
+	if len(d.files) == 0 {
+		return nil, saga.ErrSnapshotNotFound
+	}
 	if err := s.unlink(&d); err != nil {
 		return nil, err
 	}
 	if len(d.files) == 0 {
-		return nil, saga.ErrSnapshotNotFound // or somebody else has removed them
+		return nil, saga.ErrSnapshotNotFound // somebody else has removed them
 	}
 	if !readable {
 		r.ID, r.SagaID = id, d.files[0].SagaID
@@ -78,7 +82,9 @@ func (s *Store) DeleteMany(ctx context.Context, sel *store.Selection) (answer *s
 			answer.Bytes += r.SizeBytes
 			deleted[r.ID] = true
 		}
-		err = cmp.Or(err, failed)
+		if err == nil || errors.Is(failed, saga.ErrOutcomeUnknown) { // which every other error would deny
+			err = failed
+		}
 		if failed != nil && (ctx.Err() != nil || s.checkWritable() != nil) {
 			break
 		}

@@ -101,9 +101,9 @@ func ownerOf(info fs.FileInfo) int {
 	return 0
 }
 
-// together reports whether files can be moved from one directory to the other, as far as
+// sameFilesystem reports whether files can be moved from one directory to the other, as far as
 // that is known.
-func together(a, b string) bool {
+func sameFilesystem(a, b string) bool {
 	var x, y unix.Stat_t
 	return unix.Stat(a, &x) != nil || unix.Stat(b, &y) != nil || x.Dev == y.Dev
 }

@@ -24,7 +24,7 @@ func diskUsage(path string) (d store.Disk, err error) {
 
 func ownerOf(fs.FileInfo) int { return 0 }
 
-func together(string, string) bool { return true }
+func sameFilesystem(string, string) bool { return true }
 
 func writable(path string) error {
 	info, err := os.Stat(path)

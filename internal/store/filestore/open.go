@@ -135,7 +135,7 @@ func (s *Store) makeDirectories() error {
 		}
 	}
 	for _, dir := range []string{s.disk.snapshots(), s.disk.indexes(), s.disk.replays()} {
-		if !together(s.disk.own(), dir) {
+		if !sameFilesystem(s.disk.own(), dir) {
 			return fmt.Errorf("%s is on another filesystem than %s, where files are written before they are moved there", dir, s.disk.own())
 		}
 	}

@@ -61,7 +61,10 @@ func (s *Store) openKnown(r *catalog.Record, gzipped bool, look *look) (*store.D
 		doc.Gzipped = r.Gzip
 		return doc, nil
 	}
-	hashes := s.cache.hashes(r, known)
+	var hashes *cached
+	if !r.Foreign {
+		hashes = s.cache.hashes(r, known)
+	}
 	f, info, err := open(s.disk.snapshot(r))
 	if err != nil {
 		return nil, err
@@ -122,10 +125,14 @@ func (s *Store) lookAgain(ctx context.Context, id uuid.UUID) error {
 		return err
 	}
 	defer unlock()
+	_, known := s.catalog.Get(id) // by another file, beside which these do not count
 	for _, u := range s.catalog.Unreadable(id) {
 		found := s.examine(u.SagaID, u.Name, nil)
 		if u.Name == snapshotName(id, false) && exists(s.disk.path(snapshotFile(u.SagaID, snapshotName(id, true)))) {
 			found = finding{err: errShadowed}
+		}
+		if known && found.record != nil {
+			continue
 		}
 		if found.err != nil {
 			err = &saga.CorruptError{ID: id, Err: found.err}

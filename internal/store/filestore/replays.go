@@ -43,7 +43,7 @@ func (s *Store) PutReplay(ctx context.Context, r, expect *saga.Replay) error {
 	if expect == nil {
 		_, err = s.journal.create(replayFile(r.ID), text)
 		if errors.Is(err, fs.ErrExist) && !isUnknown(err) {
-			_, _ = s.meetReplay(r.ID) // somebody put it there behind us
+			_, _ = s.refreshReplay(r.ID) // somebody put it there behind us
 			return saga.ErrExists
 		}
 	} else {
@@ -104,7 +104,7 @@ func (s *Store) GetReplay(ctx context.Context, id uuid.UUID) (*saga.Replay, erro
 			return nil, lockErr
 		}
 		defer unlock()
-		r, err = s.meetReplay(id)
+		r, err = s.refreshReplay(id)
 	}
 	switch {
 	case err == nil:
@@ -118,9 +118,9 @@ func (s *Store) GetReplay(ctx context.Context, id uuid.UUID) (*saga.Replay, erro
 	}
 }
 
-// meetReplay reads a record and brings the catalogue up to date with it. The caller
+// refreshReplay reads a record and brings the catalogue up to date with it. The caller
 // holds the id.
-func (s *Store) meetReplay(id uuid.UUID) (*saga.Replay, error) {
+func (s *Store) refreshReplay(id uuid.UUID) (*saga.Replay, error) {
 	record, r, err := s.examineReplay(id)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -153,13 +153,13 @@ func (s *Store) known(id uuid.UUID) bool {
 
 // adopt takes a file into the catalogue that somebody put there behind us.
 func (s *Store) adopt(sagaID uuid.UUID, name string) error {
-	s.log.Warn("a file that appeared behind the running daemon is taken in", "saga_id", sagaID, "file", name)
 	found := s.examine(sagaID, name, nil)
-	s.admit(found)
-	s.indexer.changed(sagaID)
 	if found.foreign {
 		return fmt.Errorf("%s, a directory, is in the way", s.disk.path(snapshotFile(sagaID, name)))
 	}
+	s.log.Warn("a file that appeared behind the running daemon is taken in", "saga_id", sagaID, "file", name)
+	s.admit(found)
+	s.indexer.changed(sagaID)
 	return saga.ErrExists
 }
 
