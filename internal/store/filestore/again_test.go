@@ -304,3 +304,43 @@ func TestLosersStayUnread(t *testing.T) {
 		t.Errorf("logged:\n%s", more)
 	}
 }
+
+// The directory that is locked is worked on, wherever a link that led to it leads now.
+func TestLinkToTheBaseIsTurned(t *testing.T) {
+	one, two := t.TempDir(), t.TempDir()
+	link := filepath.Join(t.TempDir(), "data")
+	if err := os.Symlink(one, link); err != nil {
+		t.Skip(err)
+	}
+	s := open(t, filestore.Config{BasePath: link})
+	defer s.Close()
+	if err := errors.Join(os.Remove(link), os.Symlink(two, link)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, snapshot(uuid.MustParse(sagaA), 1, "2026-01-01T00:00:00Z"))
+	if names, err := os.ReadDir(two); len(names) > 0 {
+		t.Errorf("%v, %v", names, err)
+	}
+	if err := errors.Join(os.Remove(link), os.Symlink(one, link)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Files cannot be moved from one filesystem to another.
+func TestSnapshotsOnAnotherFilesystem(t *testing.T) {
+	elsewhere, err := os.MkdirTemp("/dev/shm", "snapshotd")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.RemoveAll(elsewhere)
+	dir := t.TempDir()
+	if err := os.Link(lay(t, dir, map[string]string{"file": ""})+"/file", filepath.Join(elsewhere, "file")); err == nil {
+		t.Skip("/dev/shm is not another filesystem")
+	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, "file")), os.Symlink(elsewhere, filepath.Join(dir, "snapshots"))); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := filestore.Open(t.Context(), filestore.Config{BasePath: dir}); err == nil || !strings.Contains(err.Error(), "another filesystem") {
+		t.Errorf("%v, %v", s, err)
+	}
+}
